@@ -1,0 +1,43 @@
+// One line per request. Each loop fills its own buffer; buffers go to the file on the log thread, never on a loop.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "shoal/base/clock.h"
+
+namespace shoal::obs {
+
+struct AccessLine {
+  base::WallTime at;
+  std::string_view id, peer, method, target, repository, cache, user_agent, detail;
+  int status = 0;
+  std::uint64_t bytes = 0;
+  std::chrono::microseconds first_byte{0}, total{0};
+  bool complete = false;
+};
+
+struct AccessLogOptions {
+  std::string file;  // "": off; "-": stderr
+  bool json = false;
+  std::size_t max_line_bytes = 4096;
+  std::size_t max_buffered_bytes = 4 << 20;  // per process; beyond, lines are dropped and counted
+};
+
+class AccessLog {
+ public:
+  explicit AccessLog(AccessLogOptions options);
+  ~AccessLog();                        // writes out
+  void write(const AccessLine& line);  // any thread; never blocks on the file
+  void reopen();                       // after logrotate
+  [[nodiscard]] std::uint64_t dropped() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace shoal::obs

@@ -1,0 +1,153 @@
+// Store: blob files on disk and the LMDB index, behind one interface. DESIGN section 6.
+//
+// Threads: reads (find_*, open_blob, list_*) from any thread, they do not wait for writers. commit() from any thread:
+// one index-writer thread groups what is waiting into one LMDB transaction. File work runs on the `disk` executor.
+// The Store outlives everything it handed out except OpenBlob and File, which stand on their own.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shoal/base/byte_source.h"
+#include "shoal/base/clock.h"
+#include "shoal/base/digest.h"
+#include "shoal/base/loop.h"
+#include "shoal/base/result.h"
+#include "shoal/store/records.h"
+
+namespace shoal::store {
+
+struct StoreOptions {
+  std::string path;
+  std::uint64_t max_size = 0;                      // bytes of blobs and fills; 0: no limit but min_free
+  std::uint64_t min_free = 1024ULL * 1024 * 1024;  // keep so much free on the filesystem
+  double high_watermark = 0.95;                    // of max_size: start evicting
+  double low_watermark = 0.90;                     // ... down to here
+  std::uint64_t index_size = 4ULL << 30;           // LMDB map; address space, not memory
+  std::uint64_t quarantine_size = 256ULL << 20;
+  std::chrono::hours fill_max_age{24 * 7};  // an abandoned fill older than this is removed
+};
+
+// A complete, verified blob: open file + size. While one lives, eviction leaves the blob alone.
+class OpenBlob {
+ public:
+  OpenBlob(std::shared_ptr<const base::File> file, std::uint64_t size, std::shared_ptr<void> lease)
+      : file_(std::move(file)), size_(size), lease_(std::move(lease)) {}
+  [[nodiscard]] const std::shared_ptr<const base::File>& file() const { return file_; }
+  [[nodiscard]] std::uint64_t size() const { return size_; }
+
+ private:
+  std::shared_ptr<const base::File> file_;
+  std::uint64_t size_;
+  std::shared_ptr<void> lease_;
+};
+
+// The growing file of one blob under fills/. One owner, one loop: all methods and callbacks there; the disk work runs
+// in order on the disk executor. Dropping it keeps the file, to be resumed. At most one per digest exists (the mirror's
+// single flight); begin_fill answers ErrorKind::busy otherwise.
+class FillFile {
+ public:
+  template <class T>
+  using Done = base::UniqueFunction<void(base::Result<T>)>;  // once, later, on the owner's loop; not after destruction
+
+  virtual ~FillFile() = default;
+
+  // Finds what an earlier run kept (fills/<hex>, or a blob file whose record is missing or no longer matches), hashes
+  // it again, and answers how many bytes there are. Call first. `size`: of the whole blob if known; a kept file longer
+  // than that is thrown away. progress() moves on while it hashes, so readers need not wait for the end.
+  virtual void open(std::optional<std::uint64_t> size, Done<std::uint64_t> done) = 0;
+
+  // Writes and hashes behind what is there. Any number may be queued; `done` tells the new length. ErrorKind::full: the
+  // disk is full, the bytes of this and of every later append were not kept (what was written before is still good to
+  // read); the hash has gone on with them all, so verify() still tells the truth.
+  virtual void append(std::string bytes, Done<std::uint64_t> done) = 0;
+
+  // After the last append: is it the digest? Quick.
+  virtual void verify(Done<bool> done) = 0;
+
+  // Only after verify() said true and nothing was lost: sync, move to blobs/, record in the index. When `done` comes, a
+  // kill or a power cut leaves the blob in place. `repository` gets a proven link in the same transaction.
+  virtual void publish(std::string repository, Done<OpenBlob> done) = 0;
+
+  // What is there is wrong: put it into quarantine (or delete it) under `reason` and start over with a new, empty file;
+  // readers that hold file() keep the old one.
+  virtual void restart(std::string reason, Done<void> done) = 0;
+
+  // Delete the file when this object goes (blob passed through, upstream says 404).
+  virtual void discard() = 0;
+
+  [[nodiscard]] virtual std::shared_ptr<const base::File> file() const = 0;  // null before open() is done
+};
+
+struct Usage {
+  std::uint64_t blob_bytes = 0;
+  std::uint64_t blobs = 0;
+  std::uint64_t fill_bytes = 0;
+  std::uint64_t manifests = 0;
+  std::uint64_t tags = 0;
+  std::uint64_t index_used = 0;  // bytes of index_size
+  std::uint64_t index_size = 0;
+  std::uint64_t free_bytes = 0;     // of the filesystem, sampled
+  std::uint64_t evicted_blobs = 0;  // since start
+  std::uint64_t evicted_bytes = 0;
+  std::uint64_t quarantined = 0;
+  bool read_only = false;
+  std::string read_only_reason;
+};
+
+enum class Admission { keep, pass_through };
+
+class Store {
+ public:
+  // Makes the layout if absent; refuses a FORMAT it does not know and a directory in use by another process. Rolls back
+  // nothing: starts in time independent of the number of blobs.
+  [[nodiscard]] static base::Result<std::unique_ptr<Store>> open(StoreOptions options, base::Executor& disk,
+                                                                 base::Clock& clock);
+  virtual ~Store() = default;  // commits what waits, stops the writer
+
+  // --- reads ---
+  // ErrorKind::not_found: no such blob. ErrorKind::corrupt: there is one, but its file is not the one that was
+  // verified (missing, short, touched): go on as a miss, a fill will check and heal it.
+  [[nodiscard]] virtual base::Result<OpenBlob> open_blob(const base::Digest& digest) = 0;
+  [[nodiscard]] virtual std::optional<BlobRecord> find_blob(const base::Digest& digest) const = 0;
+  [[nodiscard]] virtual std::optional<ManifestRecord> find_manifest(const base::Digest& digest) const = 0;
+  [[nodiscard]] virtual std::optional<TagRecord> find_tag(std::string_view repository, std::string_view tag) const = 0;
+  [[nodiscard]] virtual std::optional<LinkRecord> find_link(std::string_view repository,
+                                                            const base::Digest& digest) const = 0;
+  [[nodiscard]] virtual std::optional<base::WallTime> find_absent(std::string_view repository,
+                                                                  std::string_view reference) const = 0;
+  [[nodiscard]] virtual std::optional<std::string> find_state(std::string_view key) const = 0;
+
+  // In byte order, strictly after `last`, at most `limit`.
+  [[nodiscard]] virtual std::vector<std::string> list_repositories(std::string_view last, std::size_t limit) const = 0;
+  [[nodiscard]] virtual std::vector<std::pair<std::string, TagRecord>> list_tags(std::string_view repository,
+                                                                                 std::string_view last,
+                                                                                 std::size_t limit) const = 0;
+  [[nodiscard]] virtual std::vector<std::pair<base::Digest, BlobRecord>> list_blobs(
+      const std::optional<base::Digest>& last, std::size_t limit) const = 0;
+  [[nodiscard]] virtual Usage usage() const = 0;
+
+  // --- writes ---
+  // `done` (may be empty) is posted to `on` when the writes are durable, or with the error that made the store
+  // read-only.
+  virtual void commit(std::vector<Write> writes, base::Executor& on,
+                      base::UniqueFunction<void(base::Result<void>)> done) = 0;
+  virtual void touch_blob(const base::Digest& digest) = 0;      // last use and uses; cheap, batched
+  virtual void touch_manifest(const base::Digest& digest) = 0;  // the same for manifests
+
+  // --- files ---
+  [[nodiscard]] virtual base::Result<std::unique_ptr<FillFile>> begin_fill(const base::Digest& digest,
+                                                                           base::Loop& loop) = 0;
+  // Is there, or can eviction make, room for a blob of that size? Starts evicting ahead of need. Cheap.
+  [[nodiscard]] virtual Admission admit(std::uint64_t size) = 0;
+  // Removes a blob's file and record unless in use or pinned (ErrorKind::busy). Blocks: call on the pool.
+  [[nodiscard]] virtual base::Result<void> remove_blob(const base::Digest& digest) = 0;
+};
+
+}  // namespace shoal::store
