@@ -66,7 +66,8 @@ class FillFile {
   // Writes and hashes behind what is there. Any number may be queued; `done` tells the new length. ErrorKind::full: the
   // disk is full, the bytes of this and of every later append were not kept (what was written before is still good to
   // read); the hash has gone on with them all, so verify() still tells the truth.
-  virtual void append(std::string bytes, Done<std::uint64_t> done) = 0;
+  // `bytes` is shared because a fill that could not keep them (full) passes them on from memory.
+  virtual void append(std::shared_ptr<const std::string> bytes, Done<std::uint64_t> done) = 0;
 
   // After the last append: is it the digest? Quick.
   virtual void verify(Done<bool> done) = 0;
