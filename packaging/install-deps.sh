@@ -1,0 +1,111 @@
+#!/bin/bash
+# Installs the Debian 12 packages Shoal needs, only those that are missing. No network use when nothing is.
+set -euo pipefail
+
+usage() {
+  cat <<'TEXT'
+usage: packaging/install-deps.sh [--list] [SET...]
+
+SET is one or more of (default: build)
+  build   compiler, CMake and libraries
+  demo    what packaging/quickstart.sh shows the main job with
+  test    what tests/run.sh needs, real clients included (contains build and demo)
+  bench   what bench/run.sh compares with (contains build and demo)
+
+  --list  print the packages of the sets and whether they are installed; install nothing
+
+Packages that bring a service (docker.io, containerd, nginx-light, ...) are installed with their service neither
+started nor enabled; a service that was there before is not touched.
+TEXT
+}
+
+build=(g++ gcc libc6-dev cmake ninja-build pkg-config ccache git
+  libssl-dev libcurl4-openssl-dev libfmt-dev libspdlog-dev nlohmann-json3-dev libyaml-cpp-dev
+  prometheus-cpp-dev libcli11-dev libuv1-dev liblmdb-dev node-llhttp)
+demo=(docker-registry skopeo busybox-static curl ca-certificates)
+test=(libgtest-dev clang-14 libclang-rt-14-dev clang-format-14 python3 openssl curl iproute2 iptables procps util-linux zstd
+  e2fsprogs docker.io containerd runc podman buildah crun uidmap)
+bench=(libbenchmark-dev nginx-light wrk curl python3 iproute2 procps)
+
+want=()
+list=
+for arg in "${@:-build}"; do
+  case $arg in
+    build) want+=("${build[@]}") ;;
+    demo) want+=("${demo[@]}") ;;
+    test) want+=("${build[@]}" "${demo[@]}" "${test[@]}") ;;
+    bench) want+=("${build[@]}" "${demo[@]}" "${bench[@]}") ;;
+    --list) list=1 ;;
+    -h | --help) usage; exit 0 ;;
+    *) echo "install-deps: unknown set '$arg'" >&2; usage >&2; exit 2 ;;
+  esac
+done
+[ ${#want[@]} -gt 0 ] || want=("${build[@]}")
+want=($(printf '%s\n' "${want[@]}" | sort -u)) # no name has a space
+
+if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+  echo "install-deps: this is not a Debian system; Shoal is built on Debian 12. You need the equivalents of:" >&2
+  printf '  %s\n' "${want[@]}" >&2
+  exit 1
+fi
+
+is_installed() { [ "$(dpkg-query -W -f='${db:Status-Abbrev}' "$1" 2>/dev/null)" = "ii " ]; }
+missing=()
+for package in "${want[@]}"; do
+  if is_installed "$package"; then
+    [ -z "$list" ] || echo "ok       $package"
+  else
+    [ -z "$list" ] || echo "missing  $package"
+    missing+=("$package")
+  fi
+done
+[ -z "$list" ] || exit 0
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if [ "$(id -u)" -ne 0 ]; then
+  echo "install-deps: ${#missing[@]} packages are missing and installing needs root. Run as root:" >&2
+  echo "  apt-get install --no-install-recommends ${missing[*]}" >&2
+  exit 1
+fi
+
+# Tells maintainer scripts to start nothing. One that is already there is the administrator's: it stays, and decides.
+policy=/usr/sbin/policy-rc.d
+placed=
+clean_up() { [ -z "$placed" ] || rm -f "$policy"; }
+trap clean_up EXIT
+if [ ! -e "$policy" ]; then
+  printf '#!/bin/sh\n# Placed by install-deps.sh of Shoal while it installs packages.\nexit 101\n' >"$policy"
+  chmod 755 "$policy"
+  placed=1
+fi
+units=(containerd docker docker-registry nginx podman)
+enabled_before=()
+if command -v systemctl >/dev/null; then
+  for unit in "${units[@]}"; do
+    if systemctl is-enabled -q "$unit.service" 2>/dev/null; then enabled_before+=("$unit"); fi
+  done
+fi
+
+echo "install-deps: installing ${#missing[@]} packages: ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+get=(apt-get -y -q -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confold -o DPkg::Lock::Timeout=300)
+log=$(mktemp)
+install() { "${get[@]}" install --no-install-recommends "${missing[@]}" >"$log" 2>&1; }
+# With the lists at hand one try without `update` often does, and saves the network.
+if ! install && ! { "${get[@]}" update >"$log" 2>&1 && install; }; then
+  tail -n 25 "$log" >&2
+  echo "install-deps: apt-get failed (whole output: $log). Install by hand: ${missing[*]}" >&2
+  exit 1
+fi
+rm -f "$log"
+
+if command -v systemctl >/dev/null; then
+  for unit in "${units[@]}"; do
+    case " ${enabled_before[*]} " in *" $unit "*) continue ;; esac
+    if systemctl is-enabled -q "$unit.service" 2>/dev/null; then
+      systemctl disable -q "$unit.service" "$unit.socket" 2>/dev/null || systemctl disable -q "$unit.service"
+      echo "install-deps: $unit.service is new here and was left disabled"
+    fi
+  done
+fi
+echo "install-deps: done"

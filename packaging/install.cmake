@@ -1,0 +1,21 @@
+# `cmake --install build`: the program, the unit, and the configuration unless there is one already.
+include(GNUInstallDirs)
+if(CMAKE_INSTALL_PREFIX MATCHES "^/usr(/local)?$")
+  set(SHOAL_CONF_DIR /etc/shoal)
+else()
+  set(SHOAL_CONF_DIR ${CMAKE_INSTALL_PREFIX}/etc/shoal)
+endif()
+set(SHOAL_CONF ${SHOAL_CONF_DIR}/shoal.yml)
+set(SHOAL_BIN ${CMAKE_INSTALL_FULL_BINDIR}/shoal)
+configure_file(packaging/shoal.service.in ${CMAKE_BINARY_DIR}/shoal.service @ONLY)
+
+install(FILES ${CMAKE_BINARY_DIR}/shoal.service DESTINATION lib/systemd/system)
+install(FILES conf/shoal.yml DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/shoal)
+install(CODE "
+  set(conf \"\$ENV{DESTDIR}${SHOAL_CONF}\")
+  if(EXISTS \"\${conf}\")
+    message(STATUS \"Kept: \${conf}\")
+  else()
+    file(INSTALL \"${CMAKE_SOURCE_DIR}/conf/shoal.yml\" DESTINATION \"${SHOAL_CONF_DIR}\")
+  endif()
+")
