@@ -2,6 +2,7 @@
 // Levels: error and warn: an operator must look; info: an operator acts on it; debug: everything a client can repeat.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 #include "shoal/base/format.h"
@@ -18,8 +19,10 @@ struct LogOptions {
 };
 // Before and after everything else; not thread-safe. Logging before start_log goes to stderr at once.
 void start_log(const LogOptions& options);
-void stop_log();  // writes out what is queued
-void set_level(Level level);
+void stop_log();                               // writes out what is queued
+void reopen_log();                             // after logrotate; any thread
+[[nodiscard]] std::uint64_t lost_log_lines();  // dropped because the queue was full
+void set_level(Level level);                   // any thread
 [[nodiscard]] Level parse_level(std::string_view name, Level fallback);
 
 [[nodiscard]] bool enabled(Level level);
