@@ -114,9 +114,9 @@ if command -v ccache >/dev/null; then
   launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
 fi
 mkdir -p "$state"
-generator=()
-[ -f "$repo/build/CMakeCache.txt" ] || generator=(-G Ninja)
-cmake -S "$repo" -B "$repo/build" "${generator[@]}" "${launcher[@]}" >"$state/build.log" 2>&1 ||
+first_time=()
+[ -f "$repo/build/CMakeCache.txt" ] || first_time=(-G Ninja -DBUILD_TESTING=OFF)
+cmake -S "$repo" -B "$repo/build" "${first_time[@]}" "${launcher[@]}" >"$state/build.log" 2>&1 ||
   { tail -n 30 "$state/build.log" >&2; die "cmake failed; whole output: $state/build.log"; }
 started=$SECONDS
 cmake --build "$repo/build" --target shoal -j "$(nproc)" >>"$state/build.log" 2>&1 ||
