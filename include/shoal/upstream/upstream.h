@@ -56,6 +56,8 @@ struct UpstreamOptions {
   int rate_limit_reserve = 0;    // keep so many pulls of `ratelimit-remaining`: below it, stale tags are served unasked
   TagPolicy tags;
   std::size_t max_manifest_bytes = 4 * 1024 * 1024;
+  std::uint64_t max_blob_bytes = 0;  // refuse larger ones; 0: no limit. The mirror's to enforce
+  unsigned retries = 5;              // of a failed request, after the first attempt. The mirror's to perform
 };
 
 // How an upstream's answer failed. The kind tells the reaction; status and retry_after help to explain.
