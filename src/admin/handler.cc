@@ -1,0 +1,152 @@
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "guard.h"
+#include "health.h"
+#include "images.h"
+#include "pool_jobs.h"
+#include "reply.h"
+#include "shoal/admin/admin.h"
+#include "shoal/registry/name.h"
+#include "status.h"
+
+namespace shoal::admin {
+namespace {
+
+constexpr std::string_view kApi = "/api/v1/";
+constexpr std::size_t kMaxPage = 1000;
+
+std::string parameter(std::string_view query, std::string_view name) {
+  return registry::query_value(query, name).value_or(std::string());
+}
+
+std::optional<Page> parse_page(std::string_view query) {
+  Page page;
+  page.last = parameter(query, "last");
+  if (const auto text = parameter(query, "n"); !text.empty()) {
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), page.limit);
+    if (error != std::errc() || end != text.data() + text.size() || page.limit == 0) return std::nullopt;
+  }
+  page.limit = std::min(page.limit, kMaxPage);
+  return page;
+}
+
+}  // namespace
+
+struct AdminHandler::Impl {
+  Impl(Parts p, std::vector<std::string> hosts)
+      : parts(p), allowed_hosts(std::move(hosts)), health(p, /*with_metrics=*/true), jobs(p.loop, p.pool) {}
+
+  void read(std::string_view path, std::string_view query, http::Responder responder);
+  void read_images(std::string repository, std::string_view query, http::Responder responder);
+  void remove(std::string_view path, std::string_view query, http::Responder responder);
+
+  // Runs `make` (the store's side of a GET) on the pool.
+  template <class Make>
+  void answer_from_pool(http::Responder responder, Make make) {
+    jobs.run(std::move(responder), [make = std::move(make)](PoolJobs::Answer answer) mutable { answer(make()); });
+  }
+  static void no_such_path(http::Responder responder) {
+    responder.send(error_reply(404, "NOT_FOUND", "the admin API has no such path"));
+  }
+
+  Parts parts;
+  std::vector<std::string> allowed_hosts;
+  HealthHandler health;
+  PoolJobs jobs;
+};
+
+AdminHandler::AdminHandler(Parts parts, std::vector<std::string> allowed_hosts)
+    : impl_(std::make_unique<Impl>(parts, std::move(allowed_hosts))) {}
+AdminHandler::~AdminHandler() = default;
+
+std::unique_ptr<http::Operation> AdminHandler::handle(const http::Request& request, http::Responder responder) {
+  if (auto refusal = refuse_stranger(request, impl_->allowed_hosts)) {
+    responder.send(std::move(*refusal));
+    return nullptr;
+  }
+  const auto decoded = registry::decode_path(path_of(request));
+  if (!decoded || !decoded->starts_with(kApi)) return impl_->health.handle(request, std::move(responder));
+  const auto path = std::string_view(*decoded).substr(kApi.size());
+  const auto query = query_of(request);
+  switch (request.method) {
+    case http::Method::get:
+    case http::Method::head: impl_->read(path, query, std::move(responder)); break;
+    case http::Method::del: impl_->remove(path, query, std::move(responder)); break;
+    case http::Method::post:
+      if (path == "reload") {
+        impl_->parts.node.reload([answer = impl_->jobs.answer(std::move(responder))](ReloadReport report) mutable {
+          answer(reload_reply(report));
+        });
+      } else {
+        Impl::no_such_path(std::move(responder));
+      }
+      break;
+    default: {
+      auto refusal = error_reply(405, "UNSUPPORTED", "only GET, HEAD, POST and DELETE here");
+      refusal.headers.add("Allow", "GET, HEAD, POST, DELETE");
+      responder.send(std::move(refusal));
+    }
+  }
+  return nullptr;
+}
+
+void AdminHandler::Impl::read(std::string_view path, std::string_view query, http::Responder responder) {
+  if (path == "status") {
+    answer_from_pool(std::move(responder),
+                     [&p = parts] { return status_reply(p.store, p.node, std::chrono::system_clock::now()); });
+  } else if (path == "upstreams") {
+    answer_from_pool(std::move(responder), [&p = parts] { return upstreams_reply(p.node); });
+  } else if (path == "config") {
+    answer_from_pool(std::move(responder),
+                     [&p = parts] { return text_reply(200, "application/yaml", p.node.config_text()); });
+  } else if (path == "images") {
+    read_images(parameter(query, "repository"), query, std::move(responder));
+  } else if (path.starts_with("images/")) {
+    read_images(std::string(path.substr(7)), query, std::move(responder));
+  } else {
+    no_such_path(std::move(responder));
+  }
+}
+
+void AdminHandler::Impl::read_images(std::string repository, std::string_view query, http::Responder responder) {
+  auto tag = parameter(query, "tag");
+  auto digest = parameter(query, "digest");
+  if (!repository.empty() && (!tag.empty() || !digest.empty())) {
+    answer_from_pool(std::move(responder),
+                     [&store = parts.store, repository = std::move(repository), tag = std::move(tag),
+                      digest = std::move(digest)] { return show_manifest(store, repository, tag, digest); });
+    return;
+  }
+  const auto page = parse_page(query);
+  if (!page) return responder.send(error_reply(400, "BAD_REQUEST", "n must be a positive number"));
+  answer_from_pool(std::move(responder), [&store = parts.store, repository = std::move(repository), page = *page] {
+    return repository.empty() ? list_repositories(store, page) : list_tags(store, repository, page);
+  });
+}
+
+void AdminHandler::Impl::remove(std::string_view path, std::string_view query, http::Responder responder) {
+  if (path.starts_with("blobs/")) {
+    answer_from_pool(std::move(responder), [&store = parts.store, digest = std::string(path.substr(6))] {
+      return remove_blob(store, digest);
+    });
+  } else if (path.starts_with("images/")) {
+    // Without a tag the whole repository goes, so anything that could be a misspelt tag= is refused.
+    const auto tag = parameter(query, "tag");
+    if (!query.empty() && (tag.empty() || query.find('&') != std::string_view::npos)) {
+      responder.send(error_reply(400, "BAD_REQUEST",
+                                 "give tag=<tag> alone, or nothing to remove the repository; blobs have a path of "
+                                 "their own: /api/v1/blobs/<digest>"));
+      return;
+    }
+    jobs.run(std::move(responder),
+             [&p = parts, repository = std::string(path.substr(7)), tag](PoolJobs::Answer answer) mutable {
+               remove_image(p.store, p.loop, repository, tag, std::move(answer));
+             });
+  } else {
+    no_such_path(std::move(responder));
+  }
+}
+
+}  // namespace shoal::admin
