@@ -10,13 +10,13 @@
 namespace shoal::mirror {
 
 enum class Freshness {
-  fresh,              // serve it, ask nobody
-  refresh_behind,     // serve it, ask upstream afterwards (stale-while-revalidate)
-  stale_upstream_ill, // serve it, ask behind: upstream is known to fail, or its budget is low
-  revalidate,         // ask upstream first; if that fails or is slow, serve it (stale-if-error)
-  revalidate_strict,  // ask upstream first; too old to serve otherwise
-  absent,             // upstream said 404 a moment ago
-  miss,               // nothing known
+  fresh,               // serve it, ask nobody
+  refresh_behind,      // serve it, ask upstream afterwards (stale-while-revalidate)
+  stale_upstream_ill,  // serve it, ask behind: upstream is known to fail, or its budget is low
+  revalidate,          // ask upstream first; if that fails or is slow, serve it (stale-if-error)
+  revalidate_strict,   // ask upstream first; too old to serve otherwise
+  absent,              // upstream said 404 a moment ago
+  miss,                // nothing known
 };
 
 [[nodiscard]] Freshness freshness(const std::optional<store::TagRecord>& record,

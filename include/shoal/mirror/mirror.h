@@ -57,9 +57,9 @@ struct Provenance {
     collapsed,    // joined what another request is fetching
   };
   Kind kind = Kind::hit;
-  bool stored = false;                     // miss, collapsed: it is being kept
+  bool stored = false;                      // miss, collapsed: it is being kept
   std::optional<std::chrono::seconds> age;  // since upstream last confirmed it (tags), or since it was verified
-  std::string detail;                      // "" or a short explanation
+  std::string detail;                       // "" or a short explanation
 };
 
 // Why there is no answer.
@@ -86,6 +86,8 @@ class Blob {
  public:
   virtual ~Blob() = default;
   [[nodiscard]] virtual std::optional<std::uint64_t> size() const = 0;  // nullopt: upstream does not say; read all
+  // False: it is passed on without being kept, so one source reads it once, from some offset to the end.
+  [[nodiscard]] virtual bool seekable() const = 0;
   [[nodiscard]] virtual std::unique_ptr<base::ByteSource> read(base::ByteRange range) = 0;
   [[nodiscard]] virtual std::unique_ptr<base::ByteSource> read_all() = 0;
   [[nodiscard]] const Provenance& provenance() const { return provenance_; }
@@ -165,6 +167,7 @@ class Mirror {
  private:
   [[nodiscard]] Shard& owner_of(const base::Digest& digest);
   [[nodiscard]] Shard& owner_of(std::string_view canonical);
+  base::Clock& clock_;
   std::unique_ptr<MirrorProbe> probe_;
   std::unique_ptr<Index> index_;
   std::vector<std::unique_ptr<Shard>> shards_;

@@ -1,0 +1,54 @@
+// BlobDesk: opens blobs whose digest this loop owns. At most one fill per digest that can be joined; at most one proof
+// per repository and digest.
+#pragma once
+
+#include <list>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "desk.h"
+#include "retrier.h"
+
+namespace shoal::mirror {
+
+class BlobDesk {
+ public:
+  BlobDesk(const DeskParts& parts, const MirrorOptions& options);
+  ~BlobDesk();
+
+  void open(const Target& target, const base::Digest& digest, Box<std::unique_ptr<Blob>> box);
+  void stat(const Target& target, const base::Digest& digest, Box<BlobStat> box);
+  void set_options(const MirrorOptions& options) { options_ = options; }
+  void stop();  // lets go of every fill; their files stay
+
+ private:
+  struct Proof;
+  struct Opening;
+  using Proven = base::UniqueFunction<void(const upstream::Outcome<upstream::BlobHead>&)>;
+
+  void prove(const FillSource& source, const base::Digest& digest, Proven then);
+  void proved(const std::string& key, const upstream::Outcome<upstream::BlobHead>& outcome);
+  Fill* start_fill(FillSource source, const base::Digest& digest, const std::optional<store::LinkRecord>& link);
+  void fill_finished(const Fill* fill);
+  void await(Fill& fill, const Target& target, const base::Digest& digest, Provenance provenance,
+             Box<std::unique_ptr<Blob>> box);
+  void answer_opening(Opening& opening);
+  [[nodiscard]] bool known_absent(const std::string& canonical, const base::Digest& digest) const;
+
+  DeskParts parts_;
+  MirrorOptions options_;
+  bool stopping_ = false;
+  std::unordered_map<base::Digest, std::unique_ptr<Fill>> fills_;
+  std::list<std::unique_ptr<Fill>> retired_;  // still running for their readers; nobody can join any more
+  std::map<std::string, std::unique_ptr<Proof>> proofs_;
+  std::list<std::unique_ptr<Opening>> openings_;
+  base::Lifetime life_;
+};
+
+// A complete blob from the store.
+[[nodiscard]] std::unique_ptr<Blob> stored_blob(store::OpenBlob open, Provenance provenance);
+
+}  // namespace shoal::mirror

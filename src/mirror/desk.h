@@ -1,0 +1,39 @@
+// What every desk has: its loop, the index, the upstreams of its loop.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "fill.h"
+#include "index.h"
+#include "mailbox.h"
+#include "mirror_probe.h"
+#include "shoal/mirror/mirror.h"
+
+namespace shoal::mirror {
+
+struct DeskParts {
+  base::Loop& loop;
+  base::Clock& clock;
+  Index& index;
+  base::Executor& disk;
+  MirrorProbe& probe;
+  UpstreamSet& upstreams;
+};
+
+[[nodiscard]] inline Refusal not_configured(const Target& target) {
+  return {
+      Refusal::Kind::not_found, "registry " + target.registry + " is not configured here; add it under upstreams", {}};
+}
+[[nodiscard]] inline Refusal overloaded() {
+  return {Refusal::Kind::overloaded, "too many requests wait for upstream registries", std::chrono::seconds(5)};
+}
+
+// nullopt: not configured.
+[[nodiscard]] inline std::optional<FillSource> source_of(const DeskParts& parts, const Target& target) {
+  auto* upstream = parts.upstreams.find(target.registry);
+  if (upstream == nullptr) return std::nullopt;
+  return FillSource{upstream, target.registry, target.repository, target.canonical()};
+}
+
+}  // namespace shoal::mirror

@@ -1,0 +1,32 @@
+#include "explain.h"
+
+namespace shoal::mirror {
+
+std::string_view to_word(upstream::Failure::Kind kind) {
+  using Kind = upstream::Failure::Kind;
+  switch (kind) {
+    case Kind::not_found: return "not_found";
+    case Kind::denied: return "denied";
+    case Kind::rate_limited: return "rate_limited";
+    case Kind::unavailable: return "unavailable";
+    case Kind::timeout: return "timeout";
+    case Kind::bad_answer: return "bad_answer";
+  }
+  return "unavailable";
+}
+
+Refusal explain(const upstream::Failure& failure) {
+  using Kind = upstream::Failure::Kind;
+  switch (failure.kind) {
+    case Kind::not_found: return {Refusal::Kind::not_found, failure.message, {}};
+    case Kind::rate_limited:
+      return {Refusal::Kind::rate_limited, failure.message, failure.retry_after.value_or(std::chrono::seconds(60))};
+    case Kind::denied: return {Refusal::Kind::unavailable, failure.message, std::chrono::seconds(60)};
+    case Kind::unavailable:
+    case Kind::timeout:
+    case Kind::bad_answer: break;
+  }
+  return {Refusal::Kind::unavailable, failure.message, failure.retry_after.value_or(std::chrono::seconds(5))};
+}
+
+}  // namespace shoal::mirror

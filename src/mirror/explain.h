@@ -1,0 +1,15 @@
+// Failures in words: for clients (Refusal), for counters (one word).
+#pragma once
+
+#include <string_view>
+
+#include "shoal/mirror/mirror.h"
+#include "shoal/upstream/upstream.h"
+
+namespace shoal::mirror {
+
+[[nodiscard]] std::string_view to_word(upstream::Failure::Kind kind);
+// Only upstream's own 404 is "not found"; whatever else went wrong is our trouble, and worth asking again.
+[[nodiscard]] Refusal explain(const upstream::Failure& failure);
+
+}  // namespace shoal::mirror

@@ -1,0 +1,118 @@
+// Fill: the one running acquisition of a blob. Lives on the loop that owns the digest; belongs to the mirror, not to
+// the client that caused it. Fetches from its sources in turn, resuming where it was; writes and hashes off the loop;
+// tells its readers through FillState; publishes when the digest matches.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fill_state.h"
+#include "index.h"
+#include "mirror_probe.h"
+#include "shoal/mirror/mirror.h"
+
+namespace shoal::mirror {
+
+struct FillSource {
+  upstream::Registry* upstream;
+  std::string registry;
+  std::string repository;  // upstream's path
+  std::string canonical;
+};
+
+class Fill final : private upstream::BlobSink {
+ public:
+  struct Parts {
+    base::Loop& loop;
+    base::Clock& clock;
+    Index& index;
+    base::Executor& disk;
+    MirrorProbe& probe;
+  };
+  // `proven`: the source's repository is known to have the blob. `file` keeps the bytes if `kept`, else only hashes.
+  Fill(const Parts& parts, const MirrorOptions& options, const base::Digest& digest, FillSource source,
+       std::optional<std::uint64_t> size, bool proven, std::unique_ptr<store::FillFile> file, bool kept);
+  ~Fill() override;
+
+  // Before start(). `finished` runs once, posted, when the fill is over either way (the state tells which): drop it
+  // then.
+  void when_finished(base::UniqueFunction<void()> finished) { finished_ = std::move(finished); }
+  void start();
+  // A request of another repository (which has proven its right) or the same one joins; a stuck fetch is retried for
+  // it.
+  void join(FillSource source);
+  // `answer` runs once, later, when there is something to tell: upstream said yes, the blob is verified, or it failed.
+  void when_answerable(base::UniqueFunction<void()> answer);
+
+  [[nodiscard]] bool answerable() const { return started_ || state_->is_verified() || state_->failure().has_value(); }
+  [[nodiscard]] const std::shared_ptr<FillState>& state() const { return state_; }
+  [[nodiscard]] bool serves(const std::string& canonical) const;  // is it one of the sources?
+  [[nodiscard]] bool kept() const { return kept_; }
+  [[nodiscard]] bool can_serve_from(std::uint64_t begin) const { return state_->covers(begin); }
+  [[nodiscard]] std::uint64_t resumed_from() const { return resumed_from_; }
+
+ private:
+  enum class State { idle, opening, asking, streaming, waiting, checking, publishing, restarting, finished };
+  void enter(State next) { state_now_ = next; }
+
+  void opened(base::Result<std::uint64_t> kept);
+  void prove();
+  void ask();
+  void on_start(std::uint64_t offset, std::optional<std::uint64_t> total) override;
+  fetch::Flow on_data(std::string_view bytes) override;
+  void on_end(std::optional<upstream::Failure> failure) override;
+  void flush();
+  void appended(const std::shared_ptr<const std::string>& bytes, const base::Result<std::uint64_t>& result);
+  void stop_keeping(std::string why);
+  void drained();
+  void resume_if_room();
+  void retry(upstream::Failure failure);
+  void check();
+  void checked(bool matches);
+  void start_over(std::string why);
+  void publish();
+  void give_up(const upstream::Failure& failure);
+  void finish();
+  void became_answerable();
+  [[nodiscard]] std::string subject() const;
+  [[nodiscard]] const FillSource& source() const { return sources_[attempt_ % sources_.size()]; }
+  [[nodiscard]] bool congested() const;
+
+  Parts parts_;
+  MirrorOptions options_;
+  base::Digest digest_;
+  std::vector<FillSource> sources_;
+  std::unique_ptr<store::FillFile> file_;
+  bool proven_;
+  bool kept_;
+  base::UniqueFunction<void()> finished_;
+  std::shared_ptr<FillState> state_;
+  State state_now_ = State::idle;
+
+  upstream::Call call_;
+  base::Timer timer_;
+  std::uint64_t received_ = 0;  // bytes of the blob handed to flush() so far, from its beginning
+  std::uint64_t skip_ = 0;      // of this answer, already had
+  std::string gathered_;        // not yet on its way to the disk
+  std::deque<std::shared_ptr<const std::string>> writing_;
+  std::uint64_t writing_bytes_ = 0;
+  bool paused_ = false;
+  bool failed_over_ = false;  // the current silence was already answered by a new attempt
+  bool ended_ = false;        // upstream's answer is in; the disk has the rest to do
+  std::optional<upstream::Failure> pending_failure_;
+  unsigned attempt_ = 0;    // over the fill's life: rotates sources and URLs
+  unsigned fruitless_ = 0;  // attempts since bytes last arrived
+  unsigned restarts_ = 0;
+  std::uint64_t attempt_began_at_ = 0;
+  std::uint64_t resumed_from_ = 0;
+  bool started_ = false;
+  base::SteadyTime began_{};
+  base::SteadyTime last_progress_{};
+  std::vector<base::UniqueFunction<void()>> answers_;
+  base::Lifetime life_;
+};
+
+}  // namespace shoal::mirror

@@ -1,0 +1,237 @@
+#include "fill_state.h"
+
+#include <algorithm>
+
+namespace shoal::mirror {
+
+void FillState::set_file(std::shared_ptr<const base::File> file) {
+  std::unique_lock lock(mutex_);
+  file_ = std::move(file);
+}
+
+void FillState::set_size(std::uint64_t size) {
+  std::unique_lock lock(mutex_);
+  if (size_ == size) return;
+  size_ = size;
+  changed(lock);
+}
+
+void FillState::advance(std::uint64_t on_disk) {
+  std::unique_lock lock(mutex_);
+  if (on_disk <= on_disk_) return;
+  on_disk_ = on_disk;
+  changed(lock);
+}
+
+void FillState::spill(Bytes bytes) {
+  std::unique_lock lock(mutex_);
+  if (!spilling_) {
+    spilling_ = true;
+    window_begin_ = window_end_ = on_disk_;
+  }
+  window_.push_back({window_end_, std::move(bytes)});
+  window_end_ += window_.back().bytes->size();
+  (void)drop_passed_chunks();  // nobody may be waiting for it
+  changed(lock);
+}
+
+void FillState::restart() {
+  std::unique_lock lock(mutex_);
+  ++generation_;
+  file_.reset();
+  on_disk_ = 0;
+  spilling_ = false;
+  window_.clear();
+  window_begin_ = window_end_ = 0;
+  changed(lock);
+}
+
+void FillState::verified(std::uint64_t size) {
+  std::unique_lock lock(mutex_);
+  size_ = size;
+  verified_ = true;
+  changed(lock);
+}
+
+void FillState::failed(Refusal refusal) {
+  std::unique_lock lock(mutex_);
+  if (verified_) return;
+  failure_ = std::move(refusal);
+  changed(lock);
+}
+
+void FillState::on_readers_moved(base::UniqueFunction<void()> poke) {
+  const std::lock_guard lock(mutex_);
+  poke_ = std::move(poke);
+}
+
+std::uint64_t FillState::spilled_bytes() const {
+  const std::lock_guard lock(mutex_);
+  return window_end_ - window_begin_;
+}
+
+bool FillState::spilling() const {
+  const std::lock_guard lock(mutex_);
+  return spilling_;
+}
+
+std::size_t FillState::readers() const {
+  const std::lock_guard lock(mutex_);
+  return positions_.size();
+}
+
+std::optional<std::uint64_t> FillState::size() const {
+  const std::lock_guard lock(mutex_);
+  return size_;
+}
+
+bool FillState::is_verified() const {
+  const std::lock_guard lock(mutex_);
+  return verified_;
+}
+
+bool FillState::covers(std::uint64_t begin) const {
+  const std::lock_guard lock(mutex_);
+  return !spilling_ || window_begin_ == on_disk_ || begin >= window_begin_;
+}
+
+std::optional<Refusal> FillState::failure() const {
+  const std::lock_guard lock(mutex_);
+  return failure_;
+}
+
+std::uint64_t FillState::attach(std::uint64_t position) {
+  const std::lock_guard lock(mutex_);
+  const auto id = next_id_++;
+  positions_.emplace(id, position);
+  return id;
+}
+
+void FillState::detach(std::uint64_t id) {
+  const std::lock_guard lock(mutex_);
+  positions_.erase(id);
+  std::erase_if(waiters_, [id](const Waiter& waiter) { return waiter.id == id; });
+  (void)drop_passed_chunks();
+  if (poke_) poke_();  // posts only
+}
+
+std::uint64_t FillState::available() const { return spilling_ ? window_end_ : on_disk_; }
+
+bool FillState::drop_passed_chunks() {
+  if (window_.empty()) return false;
+  auto slowest = window_end_;
+  for (const auto& [id, position] : positions_) slowest = std::min(slowest, position);
+  bool dropped = false;
+  while (!window_.empty() && window_.front().offset + window_.front().bytes->size() <= slowest) {
+    window_begin_ = window_.front().offset + window_.front().bytes->size();
+    window_.pop_front();
+    dropped = true;
+  }
+  return dropped;
+}
+
+base::Pulled FillState::pull(Cursor& cursor, std::uint64_t max) {
+  const std::lock_guard lock(mutex_);
+  cursor.seen = version_;
+  if (cursor.generation != generation_) {
+    if (cursor.position != cursor.begin) {
+      return base::Error(base::ErrorKind::corrupt, "upstream's bytes did not match the digest; fetching again");
+    }
+    cursor.generation = generation_;
+  }
+  if (!cursor.end && size_) cursor.end = std::max(*size_, cursor.begin);
+  if (cursor.end && cursor.position >= *cursor.end && (verified_ || cursor.end > cursor.begin))
+    return base::SourceEnd{};
+  if (failure_) return base::Error(base::ErrorKind::gone, failure_->message);
+
+  // A body that ends before the blob does waits for the verdict on the whole. Bytes that are not kept cannot wait, and
+  // those on disk need not hold the others up.
+  const bool ends_early = cursor.end && size_ && *cursor.end < *size_;
+  if (spilling_ && !verified_ && ends_early && *cursor.end > on_disk_) {
+    return base::Error(base::ErrorKind::full, "this blob cannot be kept; ask for it whole");
+  }
+  const bool needs_window = !(ends_early && *cursor.end <= on_disk_);
+  positions_[cursor.id] = needs_window ? cursor.position : UINT64_MAX;
+
+  std::uint64_t limit = available();
+  if (verified_) {
+    limit = std::min(limit, *cursor.end);
+  } else if (cursor.end) {
+    const auto held_from = *cursor.end > kHeldBack ? *cursor.end - kHeldBack : 0;
+    limit = std::min(limit, std::max(held_from, cursor.begin));
+  } else {
+    limit = limit > kHeldBack ? limit - kHeldBack : 0;
+  }
+  if (cursor.position >= limit) return base::SourcePending{};
+
+  const auto size = std::min(max, limit - cursor.position);
+  base::Pulled piece = base::SourcePending{};
+  if (cursor.position < on_disk_ && file_) {
+    piece = base::FileSlice{file_, cursor.position, std::min(size, on_disk_ - cursor.position)};
+    cursor.position += std::get<base::FileSlice>(piece).size;
+  } else {
+    const auto chunk = std::find_if(window_.begin(), window_.end(), [&](const Chunk& c) {
+      return cursor.position >= c.offset && cursor.position < c.offset + c.bytes->size();
+    });
+    if (chunk == window_.end()) {
+      return base::Error(base::ErrorKind::gone, "these bytes were passed on already and could not be kept");
+    }
+    const auto view = std::string_view(*chunk->bytes).substr(cursor.position - chunk->offset, size);
+    piece = base::MemorySlice{chunk->bytes, view};
+    cursor.position += view.size();
+  }
+  if (needs_window) positions_[cursor.id] = cursor.position;
+  if (spilling_ && drop_passed_chunks() && poke_) poke_();
+  return piece;
+}
+
+void FillState::wait(const Cursor& cursor, base::Loop& loop, base::UniqueFunction<void()> wake) {
+  std::unique_lock lock(mutex_);
+  if (version_ != cursor.seen) {
+    lock.unlock();
+    loop.post(std::move(wake));
+    return;
+  }
+  waiters_.push_back({cursor.id, &loop, std::move(wake)});
+}
+
+void FillState::changed(std::unique_lock<std::mutex>& lock) {
+  ++version_;
+  auto waiters = std::exchange(waiters_, {});
+  lock.unlock();
+  // One post per loop, not per reader: a popular fill has thousands of them.
+  while (!waiters.empty()) {
+    base::Loop* loop = waiters.front().loop;
+    const auto rest =
+        std::partition(waiters.begin(), waiters.end(), [loop](const Waiter& w) { return w.loop != loop; });
+    std::vector<base::UniqueFunction<void()>> wakes;
+    for (auto it = rest; it != waiters.end(); ++it) wakes.push_back(std::move(it->wake));
+    waiters.erase(rest, waiters.end());
+    loop->post([wakes = std::move(wakes)]() mutable {
+      for (auto& wake : wakes) wake();
+    });
+  }
+}
+
+FillReader::FillReader(std::shared_ptr<FillState> state, base::Loop& loop, std::uint64_t begin,
+                       std::optional<std::uint64_t> end)
+    : state_(std::move(state)), loop_(loop) {
+  cursor_.begin = cursor_.position = begin;
+  cursor_.end = end;
+  cursor_.id = state_->attach(begin);
+}
+
+FillReader::~FillReader() { state_->detach(cursor_.id); }
+
+base::Pulled FillReader::pull(std::uint64_t max) { return state_->pull(cursor_, max); }
+
+void FillReader::on_ready(base::UniqueFunction<void()> ready) {
+  ready_ = std::move(ready);
+  state_->wait(cursor_, loop_, [watch = life_.watch(), this] {
+    if (watch.gone() || !ready_) return;
+    auto run = std::exchange(ready_, nullptr);
+    run();
+  });
+}
+
+}  // namespace shoal::mirror

@@ -1,0 +1,110 @@
+#include "index.h"
+
+#include "shoal/obs/log.h"
+
+namespace shoal::mirror {
+namespace {
+
+std::string key(const std::string& repository, const std::string& reference) { return repository + '\0' + reference; }
+
+store::LinkRecord merge(const store::LinkRecord& older, const store::LinkRecord& newer) {
+  return {newer.size ? newer.size : older.size, older.proven || newer.proven};
+}
+
+}  // namespace
+
+Index::Index(store::Store& store, base::Executor& completions)
+    : store_(store), completions_(completions), overlay_(std::make_shared<Overlay>()) {}
+
+std::optional<store::TagRecord> Index::find_tag(const std::string& repository, const std::string& tag) const {
+  if (overlay_->commits.load(std::memory_order_acquire) != 0) {
+    const std::lock_guard lock(overlay_->mutex);
+    const auto it = overlay_->tags.find(key(repository, tag));
+    if (it != overlay_->tags.end()) return it->second.value;
+  }
+  return store_.find_tag(repository, tag);
+}
+
+std::optional<store::LinkRecord> Index::find_link(const std::string& repository, const base::Digest& digest) const {
+  std::optional<store::LinkRecord> newer;
+  if (overlay_->commits.load(std::memory_order_acquire) != 0) {
+    const std::lock_guard lock(overlay_->mutex);
+    const auto it = overlay_->links.find(key(repository, digest.to_string()));
+    if (it != overlay_->links.end()) newer = it->second.value;
+  }
+  const auto older = store_.find_link(repository, digest);
+  if (older && newer) return merge(*older, *newer);
+  return newer ? newer : older;
+}
+
+std::optional<base::WallTime> Index::find_absent(const std::string& repository, const std::string& reference) const {
+  if (overlay_->commits.load(std::memory_order_acquire) != 0) {
+    const std::lock_guard lock(overlay_->mutex);
+    const auto it = overlay_->absents.find(key(repository, reference));
+    if (it != overlay_->absents.end()) return it->second.value;
+  }
+  return store_.find_absent(repository, reference);
+}
+
+std::optional<store::ManifestRecord> Index::find_manifest(const base::Digest& digest) const {
+  if (overlay_->commits.load(std::memory_order_acquire) != 0) {
+    const std::lock_guard lock(overlay_->mutex);
+    const auto it = overlay_->manifests.find(digest);
+    if (it != overlay_->manifests.end()) return it->second.value;
+  }
+  return store_.find_manifest(digest);
+}
+
+void Index::lay_over(Overlay& overlay, const store::Write& write) {
+  const auto sequence = overlay.sequence;
+  const auto link = [&](const std::string& repository, const base::Digest& digest, const store::LinkRecord& record) {
+    auto [it, fresh] = overlay.links.try_emplace(key(repository, digest.to_string()), sequence, record);
+    if (!fresh) it->second = {sequence, merge(it->second.value, record)};
+  };
+  if (const auto* put = std::get_if<store::PutManifest>(&write)) {
+    overlay.manifests.insert_or_assign(
+        put->digest,
+        Entry<store::ManifestRecord>{sequence, store::ManifestRecord{put->media_type, put->bytes, put->now}});
+    link(put->repository, put->digest, {put->bytes->size(), true});
+  } else if (const auto* tag = std::get_if<store::PutTag>(&write)) {
+    overlay.tags.insert_or_assign(key(tag->repository, tag->tag),
+                                  Entry<std::optional<store::TagRecord>>{sequence, tag->record});
+    overlay.absents.insert_or_assign(key(tag->repository, tag->tag),
+                                     Entry<std::optional<base::WallTime>>{sequence, std::nullopt});
+  } else if (const auto* removed = std::get_if<store::RemoveTag>(&write)) {
+    overlay.tags.insert_or_assign(key(removed->repository, removed->tag),
+                                  Entry<std::optional<store::TagRecord>>{sequence, std::nullopt});
+  } else if (const auto* absent = std::get_if<store::PutAbsent>(&write)) {
+    overlay.absents.insert_or_assign(key(absent->repository, absent->reference),
+                                     Entry<std::optional<base::WallTime>>{sequence, absent->until});
+  } else if (const auto* put_link = std::get_if<store::PutLink>(&write)) {
+    link(put_link->repository, put_link->digest, put_link->record);
+  }
+}
+
+void Index::forget(Overlay& overlay, std::uint64_t up_to) {
+  const auto done = [up_to](const auto& entry) { return entry.second.sequence <= up_to; };
+  std::erase_if(overlay.tags, done);
+  std::erase_if(overlay.links, done);
+  std::erase_if(overlay.absents, done);
+  std::erase_if(overlay.manifests, done);
+}
+
+void Index::commit(std::vector<store::Write> writes) {
+  if (writes.empty()) return;
+  std::uint64_t sequence = 0;
+  {
+    const std::lock_guard lock(overlay_->mutex);
+    sequence = ++overlay_->sequence;
+    for (const auto& write : writes) lay_over(*overlay_, write);
+    overlay_->commits.fetch_add(1, std::memory_order_release);
+  }
+  store_.commit(std::move(writes), completions_, [overlay = overlay_, sequence](base::Result<void> result) {
+    if (!result.ok()) obs::debug(obs::Category::mirror, "the index did not take a write: {}", result.error().message());
+    const std::lock_guard lock(overlay->mutex);
+    forget(*overlay, sequence);  // commits complete in order
+    overlay->commits.fetch_sub(1, std::memory_order_release);
+  });
+}
+
+}  // namespace shoal::mirror
