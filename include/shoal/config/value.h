@@ -16,7 +16,7 @@ namespace shoal::config {
 // "95" or "95%", 0 to 100.
 [[nodiscard]] std::optional<unsigned> parse_percent(std::string_view text);
 
-// The shortest exact form: 10485760 is "10MiB", 90000 ms is "90s".
+// In the largest unit that is exact: 10485760 is "10MiB", 90000 ms is "90s".
 [[nodiscard]] std::string format_size(std::uint64_t bytes);
 [[nodiscard]] std::string format_duration(std::chrono::milliseconds time);
 
