@@ -158,8 +158,9 @@ void BlobDesk::open(const Target& target, const base::Digest& digest, Box<std::u
     return await(*it->second, target, digest, std::move(provenance), std::move(box));
   }
   if (fills_.size() + retired_.size() >= options_.max_fills) return box->answer(box, overloaded());
-  if (options_.max_blob_size != 0 && link && link->size && *link->size > options_.max_blob_size) {
-    return box->answer(box, Refusal{Refusal::Kind::too_large, "larger than mirror.max_blob_size", {}});
+  const auto limit = source->upstream->options().max_blob_bytes;
+  if (limit != 0 && link && link->size && *link->size > limit) {
+    return box->answer(box, Refusal{Refusal::Kind::too_large, too_large(source->registry, limit), {}});
   }
   provenance.kind = Provenance::Kind::miss;
   Fill* fill = start_fill(*source, digest, link);

@@ -1,5 +1,7 @@
 #include "explain.h"
 
+#include "shoal/base/format.h"
+
 namespace shoal::mirror {
 
 std::string_view to_word(upstream::Failure::Kind kind) {
@@ -27,6 +29,10 @@ Refusal explain(const upstream::Failure& failure) {
     case Kind::bad_answer: break;
   }
   return {Refusal::Kind::unavailable, failure.message, failure.retry_after.value_or(std::chrono::seconds(5))};
+}
+
+std::string too_large(std::string_view registry, std::uint64_t limit) {
+  return base::format("the blob is larger than max_blob_size of upstream {} ({} bytes)", registry, limit);
 }
 
 }  // namespace shoal::mirror

@@ -12,4 +12,6 @@ namespace shoal::mirror {
 // Only upstream's own 404 is "not found"; whatever else went wrong is our trouble, and worth asking again.
 [[nodiscard]] Refusal explain(const upstream::Failure& failure);
 
+[[nodiscard]] std::string too_large(std::string_view registry, std::uint64_t limit);
+
 }  // namespace shoal::mirror

@@ -129,9 +129,10 @@ void Fill::on_start(std::uint64_t offset, std::optional<std::uint64_t> total) {
   enter(State::streaming);
   skip_ = received_ - offset;
   if (total) {
-    if (options_.max_blob_size != 0 && *total > options_.max_blob_size) {
+    const auto limit = source().upstream->options().max_blob_bytes;
+    if (limit != 0 && *total > limit) {
       call_.cancel();
-      return give_up({upstream::Failure::Kind::bad_answer, 413, {}, "larger than mirror.max_blob_size"});
+      return give_up({upstream::Failure::Kind::bad_answer, 0, {}, too_large(source().registry, limit)});
     }
     state_->set_size(*total);
   }
@@ -243,6 +244,7 @@ void Fill::retry(upstream::Failure failure) {
   ++fruitless_;
   const bool others = fruitless_ < sources_.size();
   auto policy = options_.retry;
+  policy.max_attempts = source().upstream->options().retries + 1;
   if (!started_ && source().upstream->health().open) policy.max_attempts = std::min(policy.max_attempts, 2U);
   const auto delay = upstream::next_delay(policy, failure, fruitless_);
   if (!delay && !others) return give_up(failure);

@@ -34,7 +34,6 @@ struct MirrorOptions {
   std::size_t spill_memory = 4 << 20;             // of a blob that cannot be kept, per fill
   std::size_t write_queue = 4 << 20;              // bytes on their way to the disk, per fill
   bool keep_filling = true;                       // when the last reader has left
-  std::uint64_t max_blob_size = 0;                // 0: none
   std::size_t max_fills = 4096;                   // per loop; beyond: 503
   std::size_t max_waiting = 65536;                // requests waiting for upstream, per loop; beyond: 503
   upstream::RetryPolicy retry;

@@ -1,0 +1,28 @@
+#include "body_sources.h"
+
+namespace shoal::serve {
+
+base::Pulled MemorySource::pull(std::uint64_t max) {
+  if (left_.empty()) return base::SourceEnd{};
+  const auto piece = left_.substr(0, max);
+  left_.remove_prefix(piece.size());
+  return base::MemorySlice{owner_, piece};
+}
+
+void ChainSource::add(std::string text) {
+  auto owner = std::make_shared<const std::string>(std::move(text));
+  const std::string_view bytes = *owner;
+  parts_.push_back(std::make_unique<MemorySource>(std::move(owner), bytes));
+}
+
+base::Pulled ChainSource::pull(std::uint64_t max) {
+  while (current_ < parts_.size()) {
+    auto piece = parts_[current_]->pull(max);
+    if (!std::holds_alternative<base::SourceEnd>(piece)) return piece;
+    parts_[current_].reset();
+    ++current_;
+  }
+  return base::SourceEnd{};
+}
+
+}  // namespace shoal::serve

@@ -1,0 +1,107 @@
+#include "exchange.h"
+
+#include "shoal/registry/wire.h"
+
+namespace shoal::serve {
+
+struct Exchange::Record {
+  DistributionHandler::Parts parts;
+  Subject subject;
+  base::WallTime at;
+  http::Method method;
+  std::string id, peer, target, repository, user_agent, cache, detail;
+  int status = 0;
+  std::optional<mirror::Provenance::Kind> kind;
+};
+
+Exchange::Exchange(const DistributionHandler::Parts& parts, const http::Request& request, http::Responder responder,
+                   Subject subject, std::string repository)
+    : parts_(parts),
+      range_(request.headers.get("range")),
+      if_range_(request.headers.get("if-range")),
+      if_none_match_(request.headers.get("if-none-match")),
+      method_(request.method),
+      responder_(std::move(responder)),
+      record_(std::make_shared<Record>(Record{parts,
+                                              subject,
+                                              parts.clock.wall_now(),
+                                              request.method,
+                                              request.id,
+                                              request.peer.ip,
+                                              request.target,
+                                              std::move(repository),
+                                              std::string(request.headers.get("user-agent")),
+                                              {},
+                                              {},
+                                              0,
+                                              {}})) {}
+
+http::Response Exchange::begin(int status) const {
+  http::Response response;
+  response.status = status;
+  response.headers.add("Docker-Distribution-Api-Version", "registry/2.0");
+  if (!namespace_.empty()) response.headers.add("OCI-Namespace", namespace_);
+  return response;
+}
+
+void Exchange::explain(http::Response& response, const mirror::Provenance& provenance) {
+  record_->kind = provenance.kind;
+  record_->cache = cache_status(provenance);
+  response.headers.add("Cache-Status", record_->cache);
+  if (provenance.age) response.headers.add("Age", std::to_string(provenance.age->count()));
+  if (provenance.kind == mirror::Provenance::Kind::stale) {
+    std::string text = "stale: ";
+    for (const char c : std::string_view(provenance.detail).substr(0, 200)) {
+      text.push_back(c >= 0x20 && c < 0x7f && c != '"' && c != '\\' ? c : '?');
+    }
+    response.headers.add("Warning", "299 - \"" + text + "\"");
+  }
+}
+
+void Exchange::send(http::Response response) {
+  record_->status = response.status;
+  response.on_end = [record = record_](const http::ExchangeEnd& end) {
+    auto& probe = *record->parts.probe;
+    probe.answered(record->subject, record->status, end);
+    if (record->kind) probe.came_from(record->subject, *record->kind, end.body_bytes);
+    obs::AccessLine line;
+    line.at = record->at;
+    line.id = record->id;
+    line.peer = record->peer;
+    line.method = http::to_string(record->method);
+    line.target = record->target;
+    line.repository = record->repository;
+    line.cache = record->cache;
+    line.user_agent = record->user_agent;
+    line.detail = record->detail;
+    line.status = record->status;
+    line.bytes = end.body_bytes;
+    line.first_byte = end.first_byte;
+    line.total = end.total;
+    line.complete = end.complete;
+    record->parts.access_log.write(line);
+  };
+  responder_.send(std::move(response));
+}
+
+void Exchange::refuse(const mirror::Refusal& refusal) {
+  const auto [status, code] = answer_to(refusal, record_->subject);
+  auto response = begin(status);
+  response.headers.add("Content-Type", "application/json");
+  if (refusal.retry_after) response.headers.add("Retry-After", std::to_string(refusal.retry_after->count()));
+  response.headers.add("Cache-Status", "shoal; fwd=miss");
+  response.text = registry::error_body(code, refusal.message);
+  record_->detail = refusal.message;
+  send(std::move(response));
+}
+
+void Exchange::refuse(int status, std::string_view code, std::string_view message) {
+  auto response = begin(status);
+  response.headers.add("Content-Type", "application/json");
+  if (status == 405) response.headers.add("Allow", "GET, HEAD");
+  response.text = registry::error_body(code, message);
+  record_->detail = message;
+  send(std::move(response));
+}
+
+}  // namespace shoal::serve

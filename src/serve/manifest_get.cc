@@ -1,0 +1,71 @@
+#include "manifest_get.h"
+
+#include "body_sources.h"
+#include "shoal/http/range.h"
+
+namespace shoal::serve {
+namespace {
+
+constexpr std::size_t kCopyUpTo = 16 * 1024;  // smaller bodies leave with their head in one write
+
+}  // namespace
+
+ManifestGet::ManifestGet(const DistributionHandler::Parts& parts, const http::Request& request,
+                         http::Responder responder, mirror::Target target, registry::Reference reference)
+    : Exchange(parts, request, std::move(responder), Subject::manifest, target.canonical()),
+      target_(std::move(target)),
+      reference_(std::move(reference)) {}
+
+void ManifestGet::start() {
+  auto* upstream = parts_.upstreams.find(target_.registry);
+  if (upstream != nullptr) {
+    if (const auto warm = parts_.mirror.try_manifest(target_, reference_, *upstream)) return answer(*warm);
+  }
+  pending_ = parts_.mirror.get_manifest(parts_.loop, target_, reference_,
+                                        [this](mirror::Outcome<mirror::ManifestAnswer> outcome) {
+                                          if (const auto* refusal = std::get_if<mirror::Refusal>(&outcome)) {
+                                            return refuse(*refusal);
+                                          }
+                                          answer(std::get<mirror::ManifestAnswer>(outcome));
+                                        });
+}
+
+void ManifestGet::answer(const mirror::ManifestAnswer& manifest) {
+  const auto digest = manifest.digest.to_string();
+  const auto etag = '"' + digest + '"';
+  const auto size = manifest.bytes->size();
+  const bool same = http::not_modified(if_none_match_, etag);
+  http::RangePlan plan;
+  if (!same && !is_head() && !range_.empty()) plan = http::plan_range(range_, if_range_, etag, size);
+  using Kind = http::RangePlan::Kind;
+  if (plan.kind == Kind::multi) plan.kind = Kind::full;  // manifests are small
+  const int status = same ? 304 : plan.kind == Kind::single ? 206 : plan.kind == Kind::not_satisfiable ? 416 : 200;
+
+  auto response = begin(status);
+  response.headers.add("Docker-Content-Digest", digest);
+  response.headers.add("ETag", etag);
+  response.headers.add("Accept-Ranges", "bytes");
+  explain(response, manifest.provenance);
+  for (const auto& warning : manifest.warnings) response.headers.add("Warning", warning);
+  if (same) return send(std::move(response));
+  if (plan.kind == Kind::not_satisfiable) {
+    response.headers.add("Content-Range", base::format("bytes */{}", size));
+    return send(std::move(response));
+  }
+  response.headers.add("Content-Type", manifest.media_type);
+  std::string_view body = *manifest.bytes;
+  if (plan.kind == Kind::single) {
+    const auto range = plan.ranges.front();
+    response.headers.add("Content-Range", http::content_range(range, size));
+    body = body.substr(range.begin, range.size());
+  }
+  if (body.size() <= kCopyUpTo) {
+    response.text = body;
+  } else {
+    response.source = std::make_unique<MemorySource>(manifest.bytes, body);
+    response.content_length = body.size();
+  }
+  send(std::move(response));
+}
+
+}  // namespace shoal::serve

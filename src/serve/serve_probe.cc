@@ -1,0 +1,55 @@
+#include "serve_probe.h"
+
+#include <algorithm>
+
+#include "shoal/serve/handler.h"
+
+namespace shoal::serve {
+namespace {
+
+constexpr const char* kSubjectNames[] = {"manifest", "blob", "page", "other"};
+constexpr const char* kKindNames[] = {"hit", "revalidated", "stale", "miss", "collapsed"};
+constexpr const char* kSources[] = {"disk", "disk", "disk", "upstream", "upstream"};
+constexpr const char* kClasses[] = {"1xx", "2xx", "3xx", "4xx", "5xx"};
+
+}  // namespace
+
+ServeProbe::ServeProbe(obs::Metrics& m)
+    : cut_(m.counter("shoal_responses_cut_total", "Answers that ended before their last byte")) {
+  for (std::size_t s = 0; s < kSubjects; ++s) {
+    for (std::size_t c = 0; c < 5; ++c) {
+      requests_[s][c] = &m.counter("shoal_requests_total", "Requests answered",
+                                   {{"object", kSubjectNames[s]}, {"status", kClasses[c]}});
+    }
+    for (std::size_t k = 0; k < kKinds; ++k) {
+      outcomes_[s][k] = &m.counter("shoal_cache_outcomes_total", "Where answers came from",
+                                   {{"object", kSubjectNames[s]}, {"outcome", kKindNames[k]}});
+    }
+    first_byte_[s] = &m.histogram("shoal_first_byte_seconds", "From a request's last header to its answer's first byte",
+                                  obs::latency_bounds(), {{"object", kSubjectNames[s]}});
+    total_[s] = &m.histogram("shoal_request_seconds", "From a request's last header to its answer's last byte",
+                             obs::latency_bounds(), {{"object", kSubjectNames[s]}});
+  }
+  for (std::size_t k = 0; k < kKinds; ++k) {
+    bytes_[k] = &m.counter("shoal_sent_bytes_total", "Body bytes sent to clients, by where they came from",
+                           {{"source", kSources[k]}});
+  }
+}
+
+void ServeProbe::answered(Subject subject, int status, const http::ExchangeEnd& end) {
+  const auto s = static_cast<std::size_t>(subject);
+  requests_[s][static_cast<std::size_t>(std::clamp(status / 100, 1, 5) - 1)]->add();
+  first_byte_[s]->observe(std::chrono::duration<double>(end.first_byte).count());
+  total_[s]->observe(std::chrono::duration<double>(end.total).count());
+  if (!end.complete) cut_.add();
+}
+
+void ServeProbe::came_from(Subject subject, mirror::Provenance::Kind kind, std::uint64_t bytes) {
+  const auto k = static_cast<std::size_t>(kind);
+  outcomes_[static_cast<std::size_t>(subject)][k]->add();
+  bytes_[k]->add(bytes);
+}
+
+std::shared_ptr<ServeProbe> make_probe(obs::Metrics& metrics) { return std::make_shared<ServeProbe>(metrics); }
+
+}  // namespace shoal::serve
