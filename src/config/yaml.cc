@@ -191,8 +191,13 @@ std::optional<Node> parse_yaml(std::string_view text, const std::string& source,
     std::istringstream stream{std::string(text)};
     YAML::Parser parser(stream);
     Builder builder(source, problems);
-    if (!parser.HandleNextDocument(builder)) return Node{.kind = Node::Kind::null, .line = 1, .source = &source};
+    const bool any = parser.HandleNextDocument(builder);
     Node root = builder.take();
+    if (!any) {  // an empty file is all defaults
+      root.line = 1;
+      root.source = &source;
+      return root;
+    }
     Builder second(source, problems);
     if (parser.HandleNextDocument(second)) {
       problems.push_back({source, "", "holds more than one document"});
