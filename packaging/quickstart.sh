@@ -154,13 +154,14 @@ start() { # PIDFILE LOG COMMAND...
   echo $! >"$pidfile"
 }
 : >"$state/shoal.log"
+touch "$state/access.log"
 start "$state/shoal.pid" "$state/shoal.log" "$shoal" serve --config "$state/shoal.yml" --port-file "$state/shoal.port"
 wait_for "http://127.0.0.1:$port/healthz" "$(cat "$state/shoal.pid")" "$state/shoal.log"
 say "listening on 127.0.0.1:$port (pid $(cat "$state/shoal.pid")), admin API on 127.0.0.1:$admin_port"
 
 show_pull() { # LABEL: pulls with skopeo, prints the time and what the mirror says about each answer
   local before began ended target=$work/$1
-  before=$(wc -l <"$state/access.log" 2>/dev/null || echo 0)
+  before=$(wc -l <"$state/access.log")
   began=$(date +%s%N)
   skopeo --insecure-policy copy -q --src-tls-verify=false \
     "docker://127.0.0.1:$port/demo.local/busybox:latest" "dir:$target" || die "the $1 pull failed; see $state/shoal.log"
@@ -232,6 +233,6 @@ Podman, Buildah, CRI-O, skopeo, in /etc/containers/registries.conf.d/shoal.conf:
   location = "$address/docker.io"
   insecure = true
 
-Or straight: skopeo inspect --tls-verify=false docker://$address/docker.io/library/debian:12
+Or straight: docker pull $address/docker.io/library/debian:12
 More: build/shoal client-config docker|containerd|podman; every setting: conf/shoal.yml
 TEXT
