@@ -206,13 +206,8 @@ void BlobDesk::await(Fill& fill, const Target& target, const base::Digest& diges
       Opening{digest, fill.state(), fill.kept(), std::move(provenance), std::move(box), target.registry, {}});
   Opening* raw = opening.get();
   const bool size_known = fill.state()->size().has_value();
-  raw->timer = parts_.loop.schedule(size_known ? options_.header_wait : options_.answer_wait, [this, raw] {
-    if (!raw->state->size()) {
-      raw->box->answer(raw->box, Refusal{Refusal::Kind::unavailable, raw->registry + " has not answered yet",
-                                         std::chrono::seconds(5)});
-    }
-    answer_opening(*raw);
-  });
+  raw->timer =
+      parts_.loop.schedule(size_known ? options_.header_wait : options_.answer_wait, [this, raw] { waited(*raw); });
   openings_.push_back(std::move(opening));
   fill.when_answerable([watch = life_.watch(), this, raw] {
     if (watch.gone()) return;
@@ -220,6 +215,18 @@ void BlobDesk::await(Fill& fill, const Target& target, const base::Digest& diges
       if (waiting.get() == raw) return answer_opening(*raw);
     }
   });
+}
+
+// Some clients give up on an answer without a head after 30 s. Upstream that is only slow is waited for with the head
+// sent; one that has failed already gets the client an error it can act on.
+void BlobDesk::waited(Opening& opening) {
+  const auto fill = fills_.find(opening.digest);
+  const bool troubled = fill == fills_.end() || fill->second->troubled();
+  if (troubled || !opening.state->size()) {
+    opening.box->answer(opening.box, Refusal{Refusal::Kind::unavailable, opening.registry + " has not answered yet",
+                                             std::chrono::seconds(5)});
+  }
+  answer_opening(opening);
 }
 
 void BlobDesk::answer_opening(Opening& opening) {

@@ -35,6 +35,7 @@ class BlobDesk {
   void fill_finished(const Fill* fill);
   void await(Fill& fill, const Target& target, const base::Digest& digest, Provenance provenance,
              Box<std::unique_ptr<Blob>> box);
+  void waited(Opening& opening);
   void answer_opening(Opening& opening);
   [[nodiscard]] bool known_absent(const std::string& canonical, const base::Digest& digest) const;
 

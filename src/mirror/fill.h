@@ -49,7 +49,8 @@ class Fill final : private upstream::BlobSink {
 
   [[nodiscard]] bool answerable() const { return started_ || state_->is_verified() || state_->failure().has_value(); }
   [[nodiscard]] const std::shared_ptr<FillState>& state() const { return state_; }
-  [[nodiscard]] bool serves(const std::string& canonical) const;  // is it one of the sources?
+  [[nodiscard]] bool troubled() const { return fruitless_ > 0 && !started_; }  // no attempt has brought anything yet
+  [[nodiscard]] bool serves(const std::string& canonical) const;               // is it one of the sources?
   [[nodiscard]] bool kept() const { return kept_; }
   [[nodiscard]] bool can_serve_from(std::uint64_t begin) const { return state_->covers(begin); }
   [[nodiscard]] std::uint64_t resumed_from() const { return resumed_from_; }

@@ -29,7 +29,8 @@
 namespace shoal::mirror {
 
 struct MirrorOptions {
-  std::chrono::milliseconds header_wait{10'000};  // size known: answer after so long even if upstream has not
+  std::chrono::milliseconds header_wait{
+      20'000};  // size known: send the head after so long if upstream is only slow; 503 if it failed
   std::chrono::milliseconds answer_wait{20'000};  // otherwise say 503
   std::size_t spill_memory = 4 << 20;             // of a blob that cannot be kept, per fill
   std::size_t write_queue = 4 << 20;              // bytes on their way to the disk, per fill
