@@ -1,7 +1,8 @@
 #!/bin/sh
 # Makes a bootable-as-container image from this machine's own /bin/busybox (package busybox-static), as an OCI layout:
 #   demo-image.sh DIR TAG
-# Needs tar, gzip, sha256sum; no network, no daemon. The same busybox gives the same digests.
+# The tag is written into the image too, so that an image with a new tag is new content. Prints the manifest's digest.
+# Needs tar, gzip, sha256sum; no network, no daemon.
 set -eu
 [ $# -eq 2 ] || { echo "usage: demo-image.sh DIR TAG" >&2; exit 2; }
 out=$1 tag=$2
@@ -18,6 +19,7 @@ for applet in $("$busybox" --list); do
   [ "$applet" = busybox ] || ln -s busybox "$root/bin/$applet"
 done
 echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"
+echo "Shoal demo $tag" >"$root/etc/motd"
 
 put_blob() { # FILE -> prints "digest size"
   hex=$(sha256sum "$1" | cut -d' ' -f1)

@@ -164,7 +164,7 @@ show_pull() { # LABEL: pulls with skopeo, prints the time and what the mirror sa
   before=$(wc -l <"$state/access.log")
   began=$(date +%s%N)
   skopeo --insecure-policy copy -q --src-tls-verify=false \
-    "docker://127.0.0.1:$port/demo.local/busybox:latest" "dir:$target" || die "the $1 pull failed; see $state/shoal.log"
+    "docker://127.0.0.1:$port/demo.local/busybox:$tag" "dir:$target" || die "the $1 pull failed; see $state/shoal.log"
   ended=$(date +%s%N)
   printf '%s pull: %d ms\n' "$1" $(((ended - began) / 1000000))
   for _ in $(seq 20); do # the log is written behind the answer
@@ -203,12 +203,11 @@ TEXT
   : >"$state/upstream.log"
   start "$state/upstream.pid" "$state/upstream.log" docker-registry serve "$state/upstream.yml"
   wait_for "http://127.0.0.1:$upstream_port/v2/" "$(cat "$state/upstream.pid")" "$state/upstream.log"
-  digest=$("$repo/packaging/demo-image.sh" "$work/layout" latest)
-  skopeo --insecure-policy copy -q --dest-tls-verify=false "oci:$work/layout:latest" \
-    "docker://127.0.0.1:$upstream_port/busybox:latest" || die "could not put the image into the demo's registry"
-  say "upstream: docker-registry on 127.0.0.1:$upstream_port with busybox:latest, $digest"
-  # A rerun starts with what the first one cached; the first pull of the demo is to be a cold one.
-  "$shoal" rm --config "$state/shoal.yml" demo.local/busybox >/dev/null 2>&1 || true
+  tag=$(date +%Y%m%d-%H%M%S) # new each time, so that the first pull is a cold one
+  digest=$("$repo/packaging/demo-image.sh" "$work/layout" "$tag")
+  skopeo --insecure-policy copy -q --dest-tls-verify=false "oci:$work/layout:$tag" \
+    "docker://127.0.0.1:$upstream_port/busybox:$tag" || die "could not put the image into the demo's registry"
+  say "upstream: docker-registry on 127.0.0.1:$upstream_port with busybox:$tag, $digest"
   show_pull first
   show_pull second
 fi
