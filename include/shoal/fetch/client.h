@@ -24,7 +24,7 @@ struct TlsTrust {
 };
 
 struct Request {
-  std::string method = "GET";  // GET, HEAD, POST
+  std::string method = "GET";  // GET, HEAD, POST, DELETE
   std::string url;
   std::vector<std::pair<std::string, std::string>> headers;  // Authorization here is dropped on a redirect elsewhere
   std::string body;                                          // POST
