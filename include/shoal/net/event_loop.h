@@ -22,6 +22,8 @@ class EventLoop final : public base::Loop {
   [[nodiscard]] bool in_loop() const override;
   [[nodiscard]] base::SteadyTime now() const override;
   [[nodiscard]] unsigned index() const override;
+  // How late the last heartbeat (two a second) ran: what a turn that blocks costs the others. Any thread.
+  [[nodiscard]] std::chrono::microseconds lag() const;
 
   struct Impl;
   [[nodiscard]] Impl& impl() { return *impl_; }  // for net's own files only: holds the uv_loop_t

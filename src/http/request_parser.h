@@ -1,0 +1,77 @@
+// RequestParser: llhttp, our limits and RFC 9112's rules, one request at a time. Feed it bytes in any portions: what
+// comes out does not depend on where they were split. It stops after each message, so that a pipelined request is not
+// touched before its turn.
+#pragma once
+
+#include <llhttp.h>
+
+#include <string>
+#include <string_view>
+
+#include "shoal/http/server.h"
+
+namespace shoal::http {
+
+class RequestParser {
+ public:
+  enum class Progress {
+    more,     // feed on
+    head,     // the head is complete and a body follows: choose keep_body(), feed on
+    message,  // the request is complete
+    refused,  // see refusal(); nothing more can be parsed
+  };
+  struct Step {
+    std::size_t consumed;
+    Progress progress;
+  };
+  struct Refusal {
+    int status = 0;
+    std::string_view reason;
+  };
+
+  RequestParser(const ServerOptions& options, net::Address peer);
+  RequestParser(const RequestParser&) = delete;
+  RequestParser& operator=(const RequestParser&) = delete;
+
+  void reset();  // for the next request
+  [[nodiscard]] Step feed(std::string_view bytes);
+
+  [[nodiscard]] Request& request() { return request_; }
+  [[nodiscard]] const Refusal& refusal() const { return refusal_; }
+  [[nodiscard]] bool keep_alive() const { return keep_alive_; }  // as the client wants it
+  [[nodiscard]] bool http_1_0() const { return parser_.http_major == 1 && parser_.http_minor == 0; }
+  [[nodiscard]] bool expects_continue() const { return expects_continue_; }
+  [[nodiscard]] bool head_complete() const { return head_complete_; }
+  void keep_body() { keep_body_ = true; }
+
+ private:
+  static const llhttp_settings_t& settings();
+  int on_url(std::string_view part);
+  int on_field(std::string_view part);
+  int on_value(std::string_view part);
+  int on_value_complete();
+  int on_headers_complete();
+  int on_body(std::string_view part);
+  int on_message_complete();
+  int refuse(int status, std::string_view reason);
+  [[nodiscard]] bool check_framing();
+  [[nodiscard]] bool check_host_and_target();
+  void refuse_malformed(llhttp_errno_t error);
+
+  const ServerOptions& options_;
+  llhttp_t parser_;
+  Request request_;
+  Refusal refusal_;
+  std::string field_;
+  std::string value_;
+  std::size_t head_bytes_ = 0;
+  std::size_t raw_body_bytes_ = 0;  // with chunk framing and trailers
+  std::size_t body_bytes_ = 0;
+  bool head_complete_ = false;
+  bool message_complete_ = false;
+  bool keep_alive_ = false;
+  bool expects_continue_ = false;
+  bool keep_body_ = false;
+};
+
+}  // namespace shoal::http
