@@ -1,0 +1,83 @@
+// Settings: the whole configuration as the modules' own option structs, checked. A value.
+//
+// conf/shoal.yml is the reference of the keys; src/app/*_config.cc translate one section each. Loading reads files and
+// runs password commands: it blocks, never on an event loop.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "shoal/config/reader.h"
+#include "shoal/http/server.h"
+#include "shoal/mirror/mirror.h"
+#include "shoal/net/stream.h"
+#include "shoal/obs/access_log.h"
+#include "shoal/obs/log.h"
+#include "shoal/store/store.h"
+#include "shoal/upstream/upstream.h"
+
+namespace shoal::app {
+
+struct ServerSettings {
+  std::vector<net::Address> listen;
+  unsigned loops = 0;  // 0: one per hardware thread
+  unsigned disk_threads = 4;
+  std::chrono::milliseconds drain_timeout{30'000};
+  http::ServerOptions http;
+};
+
+struct AdminSettings {
+  std::optional<net::Address> listen;
+  bool allow_remote = false;
+  std::vector<std::string> hosts;
+  bool metrics_on_main = true;
+};
+
+struct LogSettings {
+  obs::Level level = obs::Level::info;
+  bool json = false;
+  std::string file;
+  obs::AccessLogOptions access;
+};
+
+struct Settings {
+  ServerSettings server;
+  store::StoreOptions storage;
+  std::string default_upstream;
+  std::vector<std::pair<std::string, std::string>> hosts;  // Host header -> upstream name
+  std::vector<upstream::UpstreamOptions> upstreams;        // a name that starts with "*." is a pattern, without urls
+  mirror::MirrorOptions mirror;
+  AdminSettings admin;
+  LogSettings log;
+};
+
+// The upstream that serves `registry`: the one of that name, else the pattern with the longest match; else null.
+[[nodiscard]] const upstream::UpstreamOptions* find_upstream(const std::vector<upstream::UpstreamOptions>& upstreams,
+                                                             std::string_view registry);
+// The options of a registry that a pattern matched: its own name and URL, the pattern's everything else.
+[[nodiscard]] upstream::UpstreamOptions instance_of(const upstream::UpstreamOptions& pattern,
+                                                    std::string_view registry);
+
+struct SettingsSource {
+  std::string file;                    // "" for none
+  std::vector<std::string> overrides;  // key=value
+  std::vector<std::pair<std::string, std::string>> environment = config::process_environment();
+  bool read_secrets = true;  // false: credentials stay empty and their sources are not touched
+};
+
+struct LoadedSettings {
+  std::optional<Settings> settings;  // absent when there are errors
+  std::vector<std::string> errors;   // all of them, "file:line: key: what"
+  std::vector<std::string> warnings;
+  std::vector<config::Setting> values;  // effective, secrets redacted; for the text and to tell what a reload changed
+};
+[[nodiscard]] LoadedSettings load_settings(const SettingsSource& source);
+[[nodiscard]] LoadedSettings load_settings(const SettingsSource& source, std::string_view text);  // instead of the file
+
+// As YAML that could be loaded again, with where each value came from.
+[[nodiscard]] std::string settings_text(const std::vector<config::Setting>& values);
+
+}  // namespace shoal::app

@@ -1,0 +1,96 @@
+#include "shoal/app/settings.h"
+
+#include <algorithm>
+
+#include "translate.h"
+
+namespace shoal::app {
+namespace {
+
+void read_upstreams(config::Section root, Settings& settings, bool read_secrets) {
+  auto upstreams = root.section("upstreams");
+  for (auto& [name, section] : upstreams.sections()) {
+    settings.upstreams.push_back(read_upstream(name, section, read_secrets));
+  }
+  // Without any, the mirror is one of Docker Hub.
+  if (settings.upstreams.empty() && !root.has("upstreams")) {
+    settings.upstreams.push_back(read_upstream("docker.io", upstreams.section("docker.io"), read_secrets));
+  }
+  if (settings.upstreams.empty()) root.fail("upstreams", "needs at least one: nothing else is reachable");
+}
+
+void read_routes(config::Section root, Settings& settings) {
+  const bool chosen = root.has("default_upstream");
+  settings.default_upstream = root.string("default_upstream", "docker.io");
+  const auto& name = settings.default_upstream;
+  if (!name.empty() && find_upstream(settings.upstreams, name) == nullptr) {
+    if (chosen) root.fail("default_upstream", name + " is not among the upstreams");
+    settings.default_upstream.clear();
+  }
+  auto hosts = root.section("hosts");
+  settings.hosts = hosts.strings();
+  for (auto& [host, target] : settings.hosts) {
+    if (find_upstream(settings.upstreams, target) == nullptr) {
+      hosts.fail(host, target + " is not among the upstreams");
+    }
+    std::transform(host.begin(), host.end(), host.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  }
+}
+
+void refuse_shared_address(config::Section root, const Settings& settings) {
+  if (!settings.admin.listen || settings.admin.listen->port == 0) return;
+  const auto& admin = *settings.admin.listen;
+  for (const auto& address : settings.server.listen) {
+    if (address.port == admin.port && address.ip == admin.ip) {
+      root.section("admin").fail("listen", "is the address of server.listen already");
+    }
+  }
+}
+
+// "vault read x" is "vault ***": an argument may be the secret itself.
+void hide_arguments(std::string& command) {
+  if (const auto blank = command.find(' '); blank != std::string::npos) command.replace(blank + 1, command.npos, "***");
+}
+
+LoadedSettings load(config::Reader reader, bool read_secrets) {
+  LoadedSettings loaded;
+  Settings settings;
+  auto root = reader.root();
+  settings.server = read_server(root.section("server"));
+  settings.storage = read_storage(root.section("storage"));
+  read_upstreams(root, settings, read_secrets);
+  read_routes(root, settings);
+  settings.mirror = read_mirror(root.section("mirror"));
+  settings.admin = read_admin(root.section("admin"));
+  settings.log = read_log(root.section("log"));
+  refuse_shared_address(root, settings);
+  const auto& report = reader.finish();
+  for (const auto& problem : report.errors) loaded.errors.push_back(config::to_string(problem));
+  for (const auto& problem : report.warnings) loaded.warnings.push_back(config::to_string(problem));
+  loaded.values = report.settings;
+  for (auto& value : loaded.values) {
+    if (value.key.ends_with(".password_command")) hide_arguments(value.value);
+  }
+  if (report.ok()) loaded.settings = std::move(settings);
+  return loaded;
+}
+
+// SHOAL_CONFIG names the file; it is no key.
+config::Sources sources_of(const SettingsSource& source) {
+  config::Sources sources{source.file, source.environment, source.overrides};
+  std::erase_if(sources.environment, [](const auto& variable) { return variable.first == "SHOAL_CONFIG"; });
+  return sources;
+}
+
+}  // namespace
+
+LoadedSettings load_settings(const SettingsSource& source) {
+  return load(config::Reader(sources_of(source)), source.read_secrets);
+}
+
+LoadedSettings load_settings(const SettingsSource& source, std::string_view text) {
+  return load(config::Reader(sources_of(source), text), source.read_secrets);
+}
+
+}  // namespace shoal::app

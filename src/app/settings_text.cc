@@ -1,0 +1,87 @@
+// The effective configuration as YAML.
+#include <algorithm>
+#include <string_view>
+
+#include "shoal/app/settings.h"
+
+namespace shoal::app {
+namespace {
+
+std::string quoted(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out.push_back('\\');
+    out.push_back(static_cast<unsigned char>(c) < 0x20 ? '?' : c);  // YAML wants escapes; none of our values has them
+  }
+  return out + "\"";
+}
+
+bool is_plain(std::string_view text) {
+  const auto word = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '/';
+  };
+  return !text.empty() && word(text.front()) && !text.ends_with(':') &&
+         std::all_of(text.begin(), text.end(),
+                     [&word](char c) { return word(c) || c == '.' || c == '-' || c == '_' || c == ':'; });
+}
+
+std::string key_text(std::string_view key) {
+  return is_plain(key) && key.find(':') == key.npos ? std::string(key) : quoted(key);
+}
+
+// Values arrive as text; these keys hold lists, written "a, b".
+bool is_list(std::string_view key) {
+  return key == "server.listen" || key == "admin.hosts" ||
+         (key.starts_with("upstreams.") && (key.ends_with(".urls") || key.ends_with(".auth_realms")));
+}
+
+std::string list_text(std::string_view items) {
+  std::string out = "[";
+  while (!items.empty()) {
+    const auto comma = items.find(", ");
+    out += (out.size() > 1 ? ", " : "") + quoted(items.substr(0, comma));
+    items.remove_prefix(comma == items.npos ? items.size() : comma + 2);
+  }
+  return out + "]";
+}
+
+// "upstreams.docker.io.urls" is upstreams / docker.io / urls: only names of upstreams and hosts hold dots.
+std::vector<std::string> parts_of(const std::string& key) {
+  if (key.starts_with("hosts.")) return {"hosts", key.substr(6)};
+  if (key.starts_with("upstreams.")) {
+    const auto last = key.rfind('.');
+    return {"upstreams", key.substr(10, last - 10), key.substr(last + 1)};
+  }
+  std::vector<std::string> parts;
+  std::size_t from = 0;
+  for (auto dot = key.find('.'); dot != key.npos; from = dot + 1, dot = key.find('.', from)) {
+    parts.push_back(key.substr(from, dot - from));
+  }
+  parts.push_back(key.substr(from));
+  return parts;
+}
+
+}  // namespace
+
+std::string settings_text(const std::vector<config::Setting>& values) {
+  std::string out;
+  std::vector<std::string> open;  // the sections around the last key
+  for (const auto& setting : values) {
+    const auto parts = parts_of(setting.key);
+    std::size_t depth = 0;
+    while (depth < open.size() && depth + 1 < parts.size() && open[depth] == parts[depth]) ++depth;
+    open.resize(depth);
+    for (; depth + 1 < parts.size(); ++depth) {
+      out += std::string(depth * 2, ' ') + key_text(parts[depth]) + ":\n";
+      open.push_back(parts[depth]);
+    }
+    const auto& value = setting.value;
+    const auto text = is_list(setting.key) ? list_text(value) : is_plain(value) ? value : quoted(value);
+    out += std::string(depth * 2, ' ') + key_text(parts.back()) + ": " + text;
+    if (setting.where != "default") out += "  # " + setting.where;
+    out += "\n";
+  }
+  return out;
+}
+
+}  // namespace shoal::app

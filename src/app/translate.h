@@ -1,0 +1,20 @@
+// One function per section of the configuration: keys in, options out. They note problems in the Section and go on.
+#pragma once
+
+#include <string_view>
+
+#include "shoal/app/settings.h"
+
+namespace shoal::app {
+
+[[nodiscard]] ServerSettings read_server(config::Section section);
+[[nodiscard]] store::StoreOptions read_storage(config::Section section);
+[[nodiscard]] upstream::UpstreamOptions read_upstream(const std::string& name, config::Section section,
+                                                      bool read_secrets);
+[[nodiscard]] mirror::MirrorOptions read_mirror(config::Section section);
+[[nodiscard]] AdminSettings read_admin(config::Section section);
+[[nodiscard]] LogSettings read_log(config::Section section);
+
+[[nodiscard]] bool is_loopback(const net::Address& address);
+
+}  // namespace shoal::app

@@ -1,0 +1,241 @@
+#include "shoal/app/settings.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "support/temp_dir.h"
+
+namespace shoal::app {
+namespace {
+
+using namespace std::chrono_literals;
+
+LoadedSettings load(std::string_view yaml, std::vector<std::string> overrides = {}) {
+  SettingsSource source;
+  source.file = "shoal.yml";
+  source.overrides = std::move(overrides);
+  source.environment = {};
+  return load_settings(source, yaml);
+}
+
+std::filesystem::path reference_path() {
+  const auto here = std::filesystem::path(__FILE__).parent_path();  // tests/unit/app
+  return here.parent_path().parent_path().parent_path() / "conf" / "shoal.yml";
+}
+
+std::string all(const std::vector<std::string>& lines) {
+  std::string text;
+  for (const auto& line : lines) text += line + "\n";
+  return text;
+}
+
+TEST(Settings, NothingConfiguredIsAMirrorOfDockerHubOnLoopback) {
+  const auto loaded = load("");
+  ASSERT_TRUE(loaded.settings) << all(loaded.errors);
+  const auto& s = *loaded.settings;
+  EXPECT_EQ(s.server.listen.at(0).to_string(), "127.0.0.1:5000");
+  EXPECT_EQ(s.admin.listen->to_string(), "127.0.0.1:5001");
+  EXPECT_EQ(s.default_upstream, "docker.io");
+  ASSERT_EQ(s.upstreams.size(), 1U);
+  EXPECT_EQ(s.upstreams[0].name, "docker.io");
+  EXPECT_EQ(s.upstreams[0].urls, std::vector<std::string>{"https://registry-1.docker.io"});
+  EXPECT_EQ(s.upstreams[0].library_prefix, "library/");
+  EXPECT_EQ(s.storage.path, "/var/lib/shoal");
+}
+
+// conf/shoal.yml documents every default: reading it must change nothing.
+TEST(Settings, TheReferenceFileIsTheDefaultsAndNamesEveryKey) {
+  std::ostringstream text;
+  text << std::ifstream(reference_path()).rdbuf();
+  ASSERT_FALSE(text.str().empty());
+  const auto reference = load(text.str());
+  ASSERT_TRUE(reference.settings) << all(reference.errors);
+  const auto built_in = load("");
+  const auto plain = [](const LoadedSettings& loaded) {
+    std::string lines;
+    for (const auto& setting : loaded.values) lines += setting.key + " = " + setting.value + "\n";
+    return lines;
+  };
+  EXPECT_EQ(plain(reference), plain(built_in));
+  for (const auto& setting : built_in.values) {
+    const auto key = setting.key.substr(setting.key.rfind('.') + 1);
+    EXPECT_NE(text.str().find(key), std::string::npos) << setting.key << " is not in conf/shoal.yml";
+  }
+}
+
+TEST(Settings, ReachTheModulesOptions) {
+  const auto loaded = load(R"(
+server:
+  listen: ["127.0.0.1:0", "[::1]:0"]
+  loops: 3
+  limits: {header_bytes: 64KiB, connections: 7, send_timeout: 5s}
+storage: {path: /x, max_size: 10GiB, high_watermark: 80, low_watermark: 50, fill_max_age: 2d}
+default_upstream: ghcr.io
+hosts: {Quay.Mirror.LAN: a.quay.io}
+upstreams:
+  ghcr.io:
+    urls: ["https://a/", "http://b:81/base"]
+    tag_ttl: 2m
+    retries: 1
+    max_blob_size: 1GiB
+    proxy: "http://me:secret@proxy:3128"
+  "*.quay.io": {max_fetches: 2, library_prefix: true}
+mirror: {header_wait: 1s, keep_filling: false}
+admin: {listen: ""}
+log: {level: debug, format: json, access: "", access_format: json}
+)");
+  ASSERT_TRUE(loaded.settings) << all(loaded.errors);
+  const auto& s = *loaded.settings;
+  EXPECT_EQ(s.server.listen.at(1).to_string(), "[::1]:0");
+  EXPECT_EQ(s.server.loops, 3U);
+  EXPECT_EQ(s.server.http.max_header_bytes, 64U << 10);
+  EXPECT_EQ(s.server.http.max_connections, 7U);
+  EXPECT_EQ(s.server.http.send_timeout, 5s);
+  EXPECT_EQ(s.storage.max_size, 10ULL << 30);
+  EXPECT_DOUBLE_EQ(s.storage.high_watermark, 0.8);
+  EXPECT_EQ(s.storage.fill_max_age, 48h);
+  EXPECT_EQ(s.hosts.at(0).first, "quay.mirror.lan");
+  const auto& ghcr = s.upstreams.at(0);
+  EXPECT_EQ(ghcr.urls, (std::vector<std::string>{"https://a", "http://b:81/base"}));
+  EXPECT_EQ(ghcr.tags.ttl, 2min);
+  EXPECT_EQ(ghcr.retries, 1U);
+  EXPECT_EQ(ghcr.max_blob_bytes, 1ULL << 30);
+  EXPECT_EQ(ghcr.proxy, "http://me:secret@proxy:3128");
+  EXPECT_EQ(s.upstreams.at(1).library_prefix, "library/");
+  EXPECT_FALSE(s.mirror.keep_filling);
+  EXPECT_FALSE(s.admin.listen);
+  EXPECT_EQ(s.log.level, obs::Level::debug);
+  EXPECT_TRUE(s.log.json);
+  EXPECT_EQ(s.log.access.file, "");
+}
+
+struct Wrong {
+  const char* yaml;
+  const char* error;  // a part of one of them
+};
+
+class SettingsErrors : public ::testing::TestWithParam<Wrong> {};
+
+TEST_P(SettingsErrors, AreToldWithFileAndLine) {
+  const auto loaded = load(GetParam().yaml);
+  EXPECT_FALSE(loaded.settings);
+  EXPECT_NE(all(loaded.errors).find(GetParam().error), std::string::npos) << all(loaded.errors);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, SettingsErrors,
+    ::testing::Values(
+        Wrong{"server:\n  listen: [\"localhost:5000\"]\n", "shoal.yml:2: server.listen: "},
+        Wrong{"server:\n  listen: []\n", "shoal.yml:2: server.listen: needs at least one"},
+        Wrong{"server:\n  listen: [\"127.0.0.1:5\", \"127.0.0.1:5\"]\n", "is there twice"},
+        Wrong{"server:\n  loops: 1000\n", "shoal.yml:2: server.loops: "},
+        Wrong{"server:\n  limits:\n    uri_bytes: 64KiB\n", "shoal.yml:3: server.limits.uri_bytes: "},
+        Wrong{"server:\n  lissen: x\n", "shoal.yml:2: server.lissen: unknown key"},
+        Wrong{"storage:\n  path: \"\"\n", "shoal.yml:2: storage.path: must name a directory"},
+        Wrong{"storage:\n  low_watermark: 96\n", "shoal.yml:2: storage.low_watermark: must be below"},
+        Wrong{"storage:\n  max_size: lots\n", "shoal.yml:2: storage.max_size: "},
+        Wrong{"default_upstream: quay.io\n", "shoal.yml:1: default_upstream: quay.io is not among the upstreams"},
+        Wrong{"hosts:\n  a.lan: quay.io\n", "shoal.yml:2: hosts.a.lan: quay.io is not among the upstreams"},
+        Wrong{"upstreams: {}\n", "shoal.yml:1: upstreams: needs at least one"},
+        Wrong{"upstreams:\n  Nope: {}\n", "is not a registry's host name"},
+        Wrong{"upstreams:\n  \"*\": {}\n", "is not a registry's host name"},
+        Wrong{"upstreams:\n  \"*.io\": {}\n", "is not a registry's host name"},
+        Wrong{"upstreams:\n  a.io:\n    urls: [\"ftp://a.io\"]\n",
+              "shoal.yml:3: upstreams.a.io.urls: a URL must begin"},
+        Wrong{"upstreams:\n  a.io:\n    urls: [\"https://u:p@a.io\"]\n", "must not hold credentials"},
+        Wrong{"upstreams:\n  a.io:\n    urls: [\"https://a.io?x\"]\n", "no query"},
+        Wrong{"upstreams:\n  a.io:\n    urls: [\"https://a.io:99999\"]\n", "port"},
+        Wrong{"upstreams:\n  a.io:\n    urls: [\"https://\"]\n", "no host"},
+        Wrong{"upstreams:\n  \"*.a.io\":\n    urls: [\"https://a.io\"]\n", "a pattern has none"},
+        Wrong{"upstreams:\n  a.io:\n    proxy: \"proxy:3128\"\n", "shoal.yml:3: upstreams.a.io.proxy: must begin"},
+        Wrong{"upstreams:\n  a.io:\n    username: me\n", "shoal.yml:3: upstreams.a.io.username: needs password_file"},
+        Wrong{"upstreams:\n  a.io:\n    password_env: NO_SUCH_VARIABLE_HERE\n", "a password needs a username"},
+        Wrong{"upstreams:\n  a.io:\n    username: me\n    password_env: NO_SUCH_VARIABLE_HERE\n",
+              "shoal.yml:4: upstreams.a.io.password_env: the environment variable NO_SUCH_VARIABLE_HERE is not set"},
+        Wrong{"upstreams:\n  a.io:\n    username: me\n    password_file: /no/such/file\n",
+              "shoal.yml:4: upstreams.a.io.password_file: "},
+        Wrong{"upstreams:\n  a.io:\n    token_file: /no/such/file\n", "shoal.yml:3: upstreams.a.io.token_file: "},
+        Wrong{"upstreams:\n  a.io:\n    username: me\n    password_file: /x\n    password_env: Y\n", "one is enough"},
+        Wrong{"upstreams:\n  a.io:\n    ca_file: /no/such/file\n", "shoal.yml:3: upstreams.a.io.ca_file: "},
+        Wrong{"upstreams:\n  a.io:\n    client_key: /etc/hostname\n", "needs client_cert"},
+        Wrong{"upstreams:\n  a.io:\n    tag_ttl: 5\n", "shoal.yml:3: upstreams.a.io.tag_ttl: "},
+        Wrong{"admin:\n  listen: \"0.0.0.0:5001\"\n", "shoal.yml:2: admin.listen: the admin API has no TLS"},
+        Wrong{"admin:\n  listen: \"127.0.0.1:5000\"\n", "is the address of server.listen"},
+        Wrong{"log:\n  level: loud\n", "shoal.yml:2: log.level: "}));
+
+TEST(Settings, AllErrorsComeAtOnce) {
+  const auto loaded = load("server:\n  loops: x\nstorage:\n  pth: /x\nlog:\n  level: loud\n");
+  EXPECT_EQ(loaded.errors.size(), 3U) << all(loaded.errors);
+}
+
+TEST(Settings, AdminMayListenAnywhereWhenTold) {
+  EXPECT_TRUE(load("admin: {listen: \"0.0.0.0:5001\", allow_remote: true}").settings);
+}
+
+TEST(Settings, WithoutDockerHubThereIsNoDefaultUpstream) {
+  const auto loaded = load("upstreams: {ghcr.io: {}}");
+  ASSERT_TRUE(loaded.settings) << all(loaded.errors);
+  EXPECT_EQ(loaded.settings->default_upstream, "");
+}
+
+TEST(Settings, SecretsAreReadAndNeverShown) {
+  const test::TempDir dir;
+  std::ofstream(dir.file("pass")) << "hunter2\n";
+  const std::string yaml =
+      "upstreams:\n  a.io:\n    urls: [\"https://a.io\"]\n    username: me\n    password_file: " + dir.file("pass") +
+      "\n    proxy: \"http://u:hunter3@p:1\"\n" + "  b.io: {username: you, password_command: \"echo hunter4\"}\n";
+  const auto loaded = load(yaml);
+  ASSERT_TRUE(loaded.settings) << all(loaded.errors);
+  EXPECT_EQ(loaded.settings->upstreams[0].credentials.password, "hunter2");
+  EXPECT_EQ(loaded.settings->upstreams[1].credentials.password, "hunter4");
+  const auto text = settings_text(loaded.values);
+  EXPECT_EQ(text.find("hunter"), std::string::npos) << text;
+  EXPECT_NE(text.find("***"), std::string::npos);
+}
+
+TEST(Settings, SecretsStayWhereTheyAreWhenNotWanted) {
+  SettingsSource source;
+  source.environment = {};
+  source.read_secrets = false;
+  const auto loaded = load_settings(source, "upstreams: {a.io: {username: me, password_file: /no/such/file}}");
+  ASSERT_TRUE(loaded.settings) << all(loaded.errors);
+  EXPECT_EQ(loaded.settings->upstreams[0].credentials.password, "");
+}
+
+TEST(Settings, TextCanBeLoadedAgainAndMeansTheSame) {
+  const auto first = load(
+      "upstreams: {docker.io: {auth_realms: [\"a.b\", \"c.d\"]}, \"localhost:5000\": {urls: [\"http://[::1]:5000\"]}}\n"
+      "hosts: {a.lan: docker.io}\nadmin: {hosts: [x.lan]}\n",
+      {"storage.path=/some where"});
+  ASSERT_TRUE(first.settings) << all(first.errors);
+  const auto text = settings_text(first.values);
+  EXPECT_NE(text.find("  # --set"), std::string::npos) << text;
+  const auto again = load(text);
+  ASSERT_TRUE(again.settings) << text << all(again.errors);
+  ASSERT_EQ(again.values.size(), first.values.size());
+  for (std::size_t i = 0; i < first.values.size(); ++i) {
+    EXPECT_EQ(again.values[i].key, first.values[i].key);
+    EXPECT_EQ(again.values[i].value, first.values[i].value) << first.values[i].key;
+  }
+}
+
+TEST(FindUpstream, ExactBeatsThePatternAndTheLongerPatternTheShorter) {
+  const auto loaded =
+      load("upstreams: {\"*.quay.io\": {}, \"*.b.quay.io\": {}, a.b.quay.io: {}}\ndefault_upstream: \"\"");
+  ASSERT_TRUE(loaded.settings) << all(loaded.errors);
+  const auto& upstreams = loaded.settings->upstreams;
+  EXPECT_EQ(find_upstream(upstreams, "a.b.quay.io")->name, "a.b.quay.io");
+  EXPECT_EQ(find_upstream(upstreams, "c.b.quay.io")->name, "*.b.quay.io");
+  EXPECT_EQ(find_upstream(upstreams, "x.quay.io")->name, "*.quay.io");
+  EXPECT_EQ(find_upstream(upstreams, "quay.io"), nullptr);
+  EXPECT_EQ(find_upstream(upstreams, "evil.com"), nullptr);
+  const auto instance = instance_of(*find_upstream(upstreams, "x.quay.io"), "x.quay.io");
+  EXPECT_EQ(instance.name, "x.quay.io");
+  EXPECT_EQ(instance.urls, std::vector<std::string>{"https://x.quay.io"});
+}
+
+}  // namespace
+}  // namespace shoal::app
