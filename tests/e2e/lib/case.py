@@ -147,4 +147,3 @@ class _Within:
 
 def cache_status(response):
     return response.headers.get("cache-status", "")
-

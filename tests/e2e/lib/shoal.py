@@ -88,10 +88,9 @@ class Shoal:
     def start(self, timeout=20):
         if os.path.exists(self.port_file):
             os.remove(self.port_file)
-        env = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "UBSAN_OPTIONS": "print_stacktrace=1", **self.env}
         began = time.monotonic()
         self.daemon = procs.Daemon([binary(), "serve", "--config", self.config_file, "--port-file", self.port_file],
-                                   self.log_file, env)
+                                   self.log_file, self.env)
 
         def ready():
             if not self.daemon.alive():

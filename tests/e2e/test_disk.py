@@ -1,0 +1,234 @@
+"""Full disks, small caches, damaged files."""
+
+import ctypes
+import os
+import subprocess
+import time
+import unittest
+
+from lib import case, images, procs
+
+MB = 1 << 20
+
+
+def setUpModule():
+    """Mounts made here are seen by this process and its children only, and go with it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(0x00020000) != 0:  # CLONE_NEWNS
+        raise OSError(ctypes.get_errno(), "unshare: the disk tests need root")
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+
+
+class DiskCase(case.Case):
+    def setUp(self):
+        super().setUp()
+        self.up = self.upstream()
+
+    def blob(self, size, seed=None):
+        return self.up.add_blob("team/app", images.random_blob(size, seed))
+
+    def get(self, mirror, blob):
+        return mirror.blob("team/app", blob.digest)
+
+
+class TestFullDisk(DiskCase):
+    def small_disk(self, megabytes, **storage):
+        path = os.path.join(self.dir, "disk")
+        os.mkdir(path)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=%dm" % megabytes, "tmpfs", path], check=True)
+        self.addCleanup(subprocess.run, ["umount", "-l", path], check=False)
+        return self.shoal(self.up, {"storage": {"min_free": "0", "index_size": "8MiB", **storage}}, storage=path)
+
+    def test_client_gets_the_whole_blob_and_small_ones_are_cached_on(self):
+        mirror = self.small_disk(24)
+        big = self.blob(40 * MB)
+        for _ in range(2):
+            self.assert_sound_blob(self.get(mirror, big), big)
+        small = self.blob(100_000)
+        self.assert_sound_blob(self.get(mirror, small), small)
+        mirror.wait_for_blob(small.digest)
+        self.up.forget()
+        self.assert_sound_blob(self.get(mirror, small), small)
+        self.assertEqual(self.up.count(), 0)
+        self.assertEqual(mirror.get("/healthz").status, 200)
+
+    def test_two_clients_share_a_blob_that_does_not_fit(self):
+        mirror = self.small_disk(24)
+        big = self.blob(40 * MB)
+        self.up.fault(path=big.digest, rate=40 * MB)
+        with mirror.stream("/v2/team/app/blobs/" + big.digest) as first:
+            first.read(1 * MB)
+            self.assert_sound_blob(self.get(mirror, big), big)
+            first.read_all()
+        self.assertEqual(images.digest_of(first.got), big.digest)
+
+    def test_disk_filled_by_somebody_else(self):
+        mirror = self.small_disk(24)
+        with open(os.path.join(self.dir, "disk", "ballast"), "wb") as f:
+            try:
+                while True:
+                    f.write(b"x" * 65536)
+                    f.flush()
+            except OSError:
+                pass
+        blob = self.blob(3 * MB)
+        self.assert_sound_blob(self.get(mirror, blob), blob)
+        self.assertTrue(mirror.alive())
+        os.remove(os.path.join(self.dir, "disk", "ballast"))
+        self.assert_sound_blob(self.get(mirror, blob), blob)
+        manifest = self.up.add("team/app", images.small_image("after"), "v1")
+
+        def pulls():
+            return mirror.manifest("team/app", "v1").body == manifest.data
+
+        procs.wait_until(pulls, 10, "the mirror to take manifests again")
+
+
+class TestCacheSize(DiskCase):
+    def test_max_size_holds_and_every_pull_is_sound(self):
+        mirror = self.shoal(self.up, {"storage": {"max_size": "20MiB"}})
+        for number in range(15):
+            blob = self.blob(4 * MB)
+            self.assert_sound_blob(self.get(mirror, blob), blob)
+            self.assertLessEqual(mirror.disk_use(), 25 * MB)
+        procs.wait_until(lambda: mirror.disk_use() <= 20 * MB, 10, "the cache to shrink below max_size")
+        self.assertGreater(mirror.disk_use(), 8 * MB)  # and it does keep something
+        self.assertGreater(sum(v for k, v in mirror.metrics().items() if "evict" in k), 0)
+
+    def test_often_used_blobs_outlive_a_stream_of_new_ones(self):
+        mirror = self.shoal(self.up, {"storage": {"max_size": "20MiB"}})
+        loved = self.blob(500_000)
+        for number in range(12):
+            for _ in range(3):
+                self.assert_sound_blob(self.get(mirror, loved), loved)
+            once = self.blob(4 * MB)
+            self.assert_sound_blob(self.get(mirror, once), once)
+            time.sleep(0.1)
+        self.assertEqual(self.up.count("GET", loved.digest), 1)
+
+    def test_blob_in_use_is_not_taken_away(self):
+        mirror = self.shoal(self.up, {"storage": {"max_size": "20MiB"}})
+        used = self.blob(8 * MB)
+        self.get(mirror, used)
+        mirror.wait_for_blob(used.digest)
+        with mirror.stream("/v2/team/app/blobs/" + used.digest, receive_buffer=8192) as reader:
+            reader.read(1000)
+            for number in range(8):
+                other = self.blob(4 * MB)
+                self.assert_sound_blob(self.get(mirror, other), other)
+            reader.read_all()
+        self.assertEqual(images.digest_of(reader.got), used.digest)
+
+    def test_blob_larger_than_the_cache_passes_through(self):
+        mirror = self.shoal(self.up, {"storage": {"max_size": "4MiB"}})
+        small, big = self.blob(200_000), self.blob(12 * MB)
+        self.assert_sound_blob(self.get(mirror, small), small)
+        mirror.wait_for_blob(small.digest)
+        for _ in range(2):
+            answer = self.get(mirror, big)
+            self.assert_sound_blob(answer, big)
+            self.assertNotIn("stored", case.cache_status(answer))
+            self.assertLessEqual(mirror.disk_use(), 5 * MB)
+        self.assertFalse(mirror.has_blob(big.digest))
+        self.up.forget()
+        self.assert_sound_blob(self.get(mirror, small), small)
+        self.assertEqual(self.up.count("GET", small.digest), 0)
+
+    def test_max_blob_size_refuses(self):
+        mirror = self.shoal({"docker.io": {"urls": [self.up.url], "max_blob_size": "1MiB", "retries": 0}})
+        big, small = self.blob(2 * MB), self.blob(1000)
+        self.assertGreaterEqual(self.get(mirror, big).status, 400)
+        self.assert_sound_blob(self.get(mirror, small), small)
+
+    def test_smaller_max_size_after_a_restart_is_kept_to(self):
+        mirror = self.shoal(self.up, {"storage": {"max_size": "40MiB"}})
+        for number in range(6):
+            self.get(mirror, self.blob(4 * MB))
+        mirror.config["storage"]["max_size"] = "10MiB"
+        mirror.write_config()
+        mirror.restart()
+        self.get(mirror, self.blob(100_000))
+        procs.wait_until(lambda: mirror.disk_use() <= 11 * MB, 20, "the cache to shrink")
+
+
+class TestDamage(DiskCase):
+    def setUp(self):
+        super().setUp()
+        self.kept = self.blob(2 * MB, "kept")
+        self.mirror = self.shoal(self.up)
+        self.assert_sound_blob(self.get(self.mirror, self.kept), self.kept)
+        self.mirror.wait_for_blob(self.kept.digest)
+        self.file = self.mirror.blob_file(self.kept.digest)
+        self.up.forget()
+
+    def assert_healed(self):
+        self.assert_sound_blob(self.get(self.mirror, self.kept), self.kept)
+        self.assertGreaterEqual(self.up.count("GET", self.kept.digest), 1)
+        self.mirror.wait_for_blob(self.kept.digest)
+        with open(self.file, "rb") as f:
+            self.assertEqual(images.digest_of(f.read()), self.kept.digest)
+        asked = self.up.count()
+        self.assert_sound_blob(self.get(self.mirror, self.kept), self.kept)
+        self.assertEqual(self.up.count(), asked)
+
+    def flip(self, offset):
+        os.chmod(self.file, 0o644)
+        with open(self.file, "r+b") as f:
+            f.seek(offset)
+            byte = f.read(1)
+            f.seek(offset)
+            f.write(bytes([byte[0] ^ 1]))
+
+    def test_flipped_byte(self):
+        self.flip(1_000_000)
+        self.assert_healed()
+
+    def test_flipped_byte_while_stopped(self):
+        self.mirror.stop()
+        self.flip(10)
+        self.mirror.start()
+        self.assert_healed()
+
+    def test_short_file(self):
+        os.chmod(self.file, 0o644)
+        os.truncate(self.file, 1_000_000)
+        self.assert_healed()
+
+    def test_empty_file(self):
+        os.chmod(self.file, 0o644)
+        os.truncate(self.file, 0)
+        self.assert_healed()
+
+    def test_longer_file(self):
+        os.chmod(self.file, 0o644)
+        with open(self.file, "ab") as f:
+            f.write(b"more")
+        self.assert_sound_blob(self.get(self.mirror, self.kept), self.kept)
+        self.assert_sound_blob(self.get(self.mirror, self.kept), self.kept)
+
+    def test_missing_file(self):
+        os.remove(self.file)
+        self.assert_healed()
+
+    def test_damage_with_upstream_away_is_503_not_wrong_bytes(self):
+        self.flip(1_000_000)
+        self.up.refuse()
+        answer = self.get(self.mirror, self.kept)
+        self.assert_not_complete(answer, self.kept)
+
+    def test_touched_but_sound_file_costs_upstream_nothing(self):
+        os.utime(self.file)
+        self.assert_sound_blob(self.get(self.mirror, self.kept), self.kept)
+        self.assertEqual(self.up.count("GET"), 0)
+
+    def test_unknown_format_is_refused(self):
+        self.mirror.stop()
+        with open(os.path.join(self.mirror.storage, "FORMAT"), "w") as f:
+            f.write("shoal 9999\n")
+        with self.assertRaisesRegex(AssertionError, "did not start"):
+            self.mirror.start()
+        self.mirror.daemon = None
+
+
+if __name__ == "__main__":
+    unittest.main()
