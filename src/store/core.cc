@@ -1,0 +1,49 @@
+#include "core.h"
+
+namespace shoal::store {
+namespace {
+
+// Bytes in quarantine are outside max_size; keep them small against it.
+std::uint64_t quarantine_bytes(const StoreOptions& options) {
+  return options.max_size == 0 ? options.quarantine_size : std::min(options.quarantine_size, options.max_size / 16);
+}
+
+}  // namespace
+
+Core::Core(StoreOptions opts, base::Executor& disk_executor, base::Clock& wall, std::shared_ptr<FileOps> file_ops)
+    : options(std::move(opts)),
+      layout(options.path),
+      disk(disk_executor),
+      clock(wall),
+      files(std::move(file_ops)),
+      space({options.max_size, options.min_free, options.high_watermark, options.low_watermark}),
+      quarantine(layout, *files, quarantine_bytes(options)),
+      fills(*guard),
+      evictor(*this),
+      sweeper(*this) {}
+
+void Core::close() {
+  gate.close();
+  if (writer) writer->stop();
+  writer.reset();
+  index.reset();
+  lock.reset();
+}
+
+bool drop_blob(Core& core, const base::Digest& digest, const BlobRecord& record) {
+  if (!core.guard->begin_removal(digest)) return false;
+  const auto removed = core.files->remove(core.layout.blob(digest));
+  if (!removed.ok() && removed.error().kind() != base::ErrorKind::not_found) {
+    obs::warn(obs::Category::store, "evict: {}", removed.error().message());
+    core.guard->end_removal(digest);
+    return false;
+  }
+  core.space.remove_blob(record.size);
+  core.guard->file_removed(digest);
+  // File first, record second: a crash between leaves a record without a file, which open_blob reports as a miss.
+  core.writer->submit({[digest, record](IndexEdit& edit) { edit.erase_blob(digest, record); },
+                       [guard = core.guard, digest](const base::Result<void>&) { guard->end_removal(digest); }});
+  return true;
+}
+
+}  // namespace shoal::store

@@ -1,0 +1,64 @@
+// Core: what the parts of the store share. Kept alive by the Store and by disk work that still runs; the Store closes
+// it first (close()), so that late work finds the gate shut and touches nothing.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <memory>
+
+#include "evictor.h"
+#include "file_ops.h"
+#include "fill_registry.h"
+#include "gate.h"
+#include "guard.h"
+#include "health.h"
+#include "index_writer.h"
+#include "layout.h"
+#include "lmdb_index.h"
+#include "quarantine.h"
+#include "shoal/store/store.h"
+#include "space.h"
+#include "sweeper.h"
+#include "touches.h"
+
+namespace shoal::store {
+
+struct Core : std::enable_shared_from_this<Core> {
+  Core(StoreOptions opts, base::Executor& disk_executor, base::Clock& wall, std::shared_ptr<FileOps> file_ops);
+
+  // Runs `work(core)` on the disk executor unless the store closes before.
+  template <class F>
+  void post_disk(F work) {
+    disk.post([self = shared_from_this(), work = std::move(work)]() mutable {
+      const Gate::Pass pass(self->gate);
+      if (pass) work(*self);
+    });
+  }
+  void close();  // waits for the disk work that runs, commits what waits, closes the index
+
+  const StoreOptions options;
+  const Layout layout;
+  base::Executor& disk;
+  base::Clock& clock;
+  const std::shared_ptr<FileOps> files;
+  std::unique_ptr<base::File> lock;                                // flock on LOCK
+  const std::shared_ptr<Guard> guard = std::make_shared<Guard>();  // leases outlive the store
+  Space space;
+  Health health;
+  Touches touches;
+  IndexStats stats;
+  Gate gate;
+  Quarantine quarantine;
+  FillRegistry fills;
+  Evictor evictor;
+  Sweeper sweeper;
+  std::array<std::array<std::atomic<bool>, 256>, 3> shard_made{};  // blob directory exists and is synced
+  std::unique_ptr<LmdbIndex> index;
+  std::unique_ptr<IndexWriter> writer;  // after the index it writes
+};
+
+// Deletes the blob's file now and its record with the next commit. False: in use, or its file cannot be removed.
+// On the disk executor; does not wait for the commit.
+[[nodiscard]] bool drop_blob(Core& core, const base::Digest& digest, const BlobRecord& record);
+
+}  // namespace shoal::store

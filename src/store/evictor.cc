@@ -1,0 +1,85 @@
+#include "evictor.h"
+
+#include <vector>
+
+#include "core.h"
+#include "shoal/store/evict.h"
+
+namespace shoal::store {
+namespace {
+
+constexpr std::size_t kRuns = 8, kRunLength = 8;
+constexpr std::size_t kVictimsPerStep = 8;  // of a sample of 64: only its worst
+constexpr unsigned kMaxFruitless = 8;
+constexpr int kMaxInlineSteps = 64;
+constexpr auto kTellEvery = std::chrono::minutes(1);
+
+}  // namespace
+
+void Evictor::kick(std::uint64_t extra) {
+  if (core_.health.read_only() || core_.space.to_evict(extra) == 0) return;
+  if (running_.exchange(true)) return;
+  extra_ = extra;
+  core_.post_disk([](Core& core) { core.evictor.step(); });
+}
+
+void Evictor::step() {
+  const auto need = core_.space.above_low(extra_.load());
+  if (need == 0 || core_.health.read_only()) {
+    fruitless_ = 0;
+    running_ = false;
+    return;
+  }
+  fruitless_ = evict_some(need) > 0 ? 0 : fruitless_ + 1;
+  if (fruitless_ >= kMaxFruitless) {
+    fruitless_ = 0;
+    running_ = false;
+    tell_stuck();
+    return;
+  }
+  core_.post_disk([](Core& core) { core.evictor.step(); });
+}
+
+void Evictor::make_room(std::uint64_t bytes) {
+  if (core_.health.read_only()) return;
+  unsigned fruitless = 0;
+  for (int i = 0; i < kMaxInlineSteps && fruitless < kMaxFruitless; ++i) {
+    const auto need = core_.space.above_low(bytes);
+    if (need == 0) return;
+    fruitless = evict_some(need) > 0 ? 0 : fruitless + 1;
+  }
+}
+
+std::uint64_t Evictor::evict_some(std::uint64_t need) {
+  std::vector<Candidate> sample;
+  {
+    const auto txn = core_.index->read();
+    for (auto& [digest, record] : IndexView(txn).sample_blobs(kRuns, kRunLength, ++seed_)) {
+      sample.push_back({digest, record, core_.guard->in_use(digest)});
+    }
+  }
+  std::uint64_t freed = 0;
+  std::size_t count = 0;
+  for (const auto i : choose_victims(sample, need, core_.clock.wall_now())) {
+    if (count++ == kVictimsPerStep) break;
+    if (!drop_blob(core_, sample[i].digest, sample[i].record)) continue;
+    freed += sample[i].record.size;
+    ++blobs_;
+    bytes_ += sample[i].record.size;
+  }
+  if (freed == 0) freed = core_.sweeper.remove_oldest_fill();
+  return freed;
+}
+
+void Evictor::tell_stuck() {
+  const auto now = core_.clock.steady_now();
+  {
+    const std::lock_guard lock(told_mutex_);
+    if (told_ != base::SteadyTime{} && now - told_ < kTellEvery) return;
+    told_ = now;
+  }
+  obs::warn(obs::Category::store, "no blob can be evicted: all {} bytes are pinned or in use, or the disk is short",
+            core_.space.blob_bytes());
+}
+
+}  // namespace shoal::store

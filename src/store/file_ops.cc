@@ -1,0 +1,121 @@
+#include "file_ops.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace shoal::store {
+namespace {
+
+class RealFileOps final : public FileOps {
+ public:
+  base::Result<std::shared_ptr<const base::File>> create(const std::string& path) override {
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT) return base::from_errno(errno, "replace", path);
+    return open_with(path, O_RDWR | O_CREAT | O_EXCL);
+  }
+
+  base::Result<std::shared_ptr<const base::File>> open(const std::string& path) override {
+    return open_with(path, O_RDWR);
+  }
+
+  base::Result<void> write(const base::File& file, std::string_view bytes, std::uint64_t offset) override {
+    while (!bytes.empty()) {
+      const ssize_t n = ::pwrite(file.fd(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) return base::from_errno(n == 0 ? ENOSPC : errno, "write");
+      bytes.remove_prefix(static_cast<std::size_t>(n));
+      offset += static_cast<std::uint64_t>(n);
+    }
+    return {};
+  }
+
+  void start_writeback(const base::File& file, std::uint64_t offset, std::uint64_t size) override {
+    // A hint: what it does not start, sync() does.
+    (void)::sync_file_range(file.fd(), static_cast<off_t>(offset), static_cast<off_t>(size), SYNC_FILE_RANGE_WRITE);
+  }
+
+  base::Result<void> sync(const base::File& file) override {
+    if (::fdatasync(file.fd()) != 0) return base::from_errno(errno, "sync");
+    return {};
+  }
+
+  base::Result<void> sync_dir(const std::string& path) override {
+    const base::File dir(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (dir.fd() < 0 || ::fsync(dir.fd()) != 0) return base::from_errno(errno, "sync", path);
+    return {};
+  }
+
+  base::Result<void> set_mode(const std::string& path, unsigned mode) override {
+    if (::chmod(path.c_str(), mode) != 0) return base::from_errno(errno, "set mode of", path);
+    return {};
+  }
+
+  base::Result<void> make_dir(const std::string& path) override {
+    if (::mkdir(path.c_str(), 0750) != 0 && errno != EEXIST) return base::from_errno(errno, "create", path);
+    return {};
+  }
+
+  base::Result<void> rename(const std::string& from, const std::string& to) override {
+    if (::rename(from.c_str(), to.c_str()) != 0) return base::from_errno(errno, "move", from);
+    return {};
+  }
+
+  base::Result<void> remove(const std::string& path) override {
+    if (::unlink(path.c_str()) != 0) return base::from_errno(errno, "remove", path);
+    return {};
+  }
+
+  base::Result<struct ::stat> stat(const std::string& path) override {
+    struct ::stat st {};
+    if (::lstat(path.c_str(), &st) != 0) return base::from_errno(errno, "look at", path);
+    return st;
+  }
+
+  base::Result<std::uint64_t> free_bytes(const std::string& path) override {
+    struct ::statvfs fs {};
+    if (::statvfs(path.c_str(), &fs) != 0) return base::from_errno(errno, "look at", path);
+    return static_cast<std::uint64_t>(fs.f_bavail) * fs.f_frsize;
+  }
+
+  base::Result<void> before_index_commit() override { return {}; }
+  base::WallTime now() override { return std::chrono::system_clock::now(); }
+
+ private:
+  static base::Result<std::shared_ptr<const base::File>> open_with(const std::string& path, int flags) {
+    const int fd = ::open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW, 0640);
+    if (fd < 0) return base::from_errno(errno, "open", path);
+    return std::make_shared<const base::File>(fd);
+  }
+};
+
+}  // namespace
+
+std::shared_ptr<FileOps> real_file_ops() { return std::make_shared<RealFileOps>(); }
+
+base::WallTime changed_at(const struct ::stat& st) {
+  const auto time = [](const timespec& t) {
+    return base::WallTime(std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec));
+  };
+  return std::max(time(st.st_mtim), time(st.st_ctim));
+}
+
+std::vector<DirEntry> list_files(const std::string& directory, std::size_t limit) {
+  std::vector<DirEntry> files;
+  DIR* dir = ::opendir(directory.c_str());
+  if (dir == nullptr) return files;
+  while (files.size() < limit) {
+    const dirent* entry = ::readdir(dir);
+    if (entry == nullptr) break;
+    struct ::stat st {};
+    if (::fstatat(::dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode)) continue;
+    files.push_back({entry->d_name, static_cast<std::uint64_t>(st.st_size), changed_at(st)});
+  }
+  (void)::closedir(dir);  // read side
+  return files;
+}
+
+}  // namespace shoal::store

@@ -1,0 +1,63 @@
+// IndexEdit: typed writes of one transaction; keeps the totals and the reverse of the links in step with the records.
+// Lives on the index writer's thread (or in Store::open, before that thread starts), for one transaction.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "format.h"
+#include "index_view.h"
+#include "lmdb_index.h"
+#include "shoal/store/records.h"
+#include "touches.h"
+
+namespace shoal::store {
+
+class IndexEdit {
+ public:
+  IndexEdit(WriteTxn& txn, base::WallTime now) : txn_(txn), view_(txn), now_(now), totals_(view_.totals()) {}
+
+  // `unshown` takes the blobs that no repository shows any more (RemoveRepository).
+  void apply(const Write& write, std::vector<base::Digest>& unshown);
+
+  void put_blob(const base::Digest& digest, const BlobRecord& record);  // a pin stays
+  // Only if the record is still about that file: a fill may have published another meanwhile.
+  void erase_blob(const base::Digest& digest, const BlobRecord& if_same_file);
+  void put_link(std::string_view repository, const base::Digest& digest, const LinkRecord& record);
+  void erase_link(std::string_view repository, const base::Digest& digest);
+  void erase_manifest(const base::Digest& digest);
+  bool erase_tag(std::string_view repository, std::string_view tag);
+  void touch(const TouchMap& touches);
+
+  // Removes its tags, links and negative records, and manifests that nothing else shows. Blobs that nothing shows any
+  // more become the first choice of eviction and are answered.
+  [[nodiscard]] std::vector<base::Digest> remove_repository(std::string_view repository);
+
+  [[nodiscard]] const IndexView& view() const { return view_; }
+  [[nodiscard]] WriteTxn& txn() { return txn_; }
+  [[nodiscard]] const format::Totals& totals() const { return totals_; }
+  [[nodiscard]] base::WallTime now() const { return now_; }
+  void save_totals();  // before the commit
+
+ private:
+  void put_manifest(const PutManifest& write);
+  void put_absent(const PutAbsent& write);
+  void pin(const PinBlob& write);
+  void drop_expired_absent(std::string_view behind);
+
+  WriteTxn& txn_;
+  IndexView view_;
+  base::WallTime now_;
+  format::Totals totals_;
+};
+
+[[nodiscard]] bool same_file(const BlobRecord& a, const BlobRecord& b);
+
+// Are the names and values within what the index can hold? ErrorKind::invalid says which is not.
+[[nodiscard]] base::Result<void> check_writes(std::span<const Write> writes);
+[[nodiscard]] std::size_t approximate_bytes(const Write& write);
+
+}  // namespace shoal::store

@@ -1,0 +1,190 @@
+#include "lmdb_index.h"
+
+#include <lmdb.h>
+
+#include <cerrno>
+#include <thread>
+
+#include "shoal/obs/log.h"
+
+namespace shoal::store {
+namespace {
+
+constexpr const char* kTableNames[kTables] = {"meta",  "blobs",   "manifests", "manifest_use", "tags",
+                                              "links", "holders", "absent",    "state"};
+constexpr unsigned kMaxReaders = 1022;
+
+MDB_val to_val(std::string_view bytes) { return {bytes.size(), const_cast<char*>(bytes.data())}; }
+std::string_view to_view(const MDB_val& val) { return {static_cast<const char*>(val.mv_data), val.mv_size}; }
+
+base::Error to_error(int code, std::string_view operation) {
+  const bool no_room = code == MDB_MAP_FULL || code == MDB_TXN_FULL || code == ENOSPC || code == EDQUOT;
+  return base::Error(no_room ? base::ErrorKind::full : base::ErrorKind::gone, mdb_strerror(code)).at(operation);
+}
+
+}  // namespace
+
+struct LmdbIndex::Shard {
+  std::mutex mutex;
+  std::vector<MDB_txn*> idle;
+};
+
+Cursor::Cursor(MDB_txn* txn, unsigned dbi) {
+  if (txn == nullptr || mdb_cursor_open(txn, dbi, &cursor_) != 0) cursor_ = nullptr;
+}
+
+Cursor::~Cursor() {
+  if (cursor_ != nullptr) mdb_cursor_close(cursor_);
+}
+
+bool Cursor::move(int operation, std::string_view key) {
+  if (cursor_ == nullptr) return false;
+  MDB_val k = to_val(key);
+  MDB_val v{};
+  if (mdb_cursor_get(cursor_, &k, &v, static_cast<MDB_cursor_op>(operation)) != 0) return false;
+  key_ = to_view(k);
+  value_ = to_view(v);
+  return true;
+}
+
+bool Cursor::seek(std::string_view key) { return key.empty() ? move(MDB_FIRST, {}) : move(MDB_SET_RANGE, key); }
+
+bool Cursor::next() { return move(MDB_NEXT, {}); }
+
+std::optional<std::string_view> Txn::get(Table table, std::string_view key) const {
+  if (txn_ == nullptr || key.empty()) return std::nullopt;
+  MDB_val k = to_val(key);
+  MDB_val v{};
+  if (mdb_get(txn_, index_.dbi(table), &k, &v) != 0) return std::nullopt;
+  return to_view(v);
+}
+
+Cursor Txn::cursor(Table table) const { return Cursor(txn_, index_.dbi(table)); }
+
+std::uint64_t Txn::entries(Table table) const {
+  MDB_stat stat{};
+  if (txn_ == nullptr || mdb_stat(txn_, index_.dbi(table), &stat) != 0) return 0;
+  return stat.ms_entries;
+}
+
+std::uint64_t Txn::used_bytes() const {
+  if (txn_ == nullptr) return 0;
+  std::uint64_t pages = 4;  // two meta pages, the tables' own table
+  unsigned page_size = 4096;
+  for (const unsigned dbi : index_.dbis_) {
+    MDB_stat stat{};
+    if (mdb_stat(txn_, dbi, &stat) != 0) continue;
+    pages += stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages;
+    page_size = stat.ms_psize;
+  }
+  return pages * page_size;
+}
+
+ReadTxn::~ReadTxn() {
+  if (txn_ == nullptr) return;
+  mdb_txn_reset(txn_);
+  auto& shard = index_.shard();
+  const std::lock_guard lock(shard.mutex);
+  shard.idle.push_back(txn_);
+}
+
+WriteTxn::~WriteTxn() {
+  if (txn_ != nullptr) mdb_txn_abort(txn_);
+}
+
+void WriteTxn::put(Table table, std::string_view key, std::string_view value) {
+  if (error_ != 0) return;
+  MDB_val k = to_val(key);
+  MDB_val v = to_val(value);
+  error_ = mdb_put(txn_, index_.dbi(table), &k, &v, 0);
+}
+
+bool WriteTxn::erase(Table table, std::string_view key) {
+  if (error_ != 0) return false;
+  MDB_val k = to_val(key);
+  const int code = mdb_del(txn_, index_.dbi(table), &k, nullptr);
+  if (code != 0 && code != MDB_NOTFOUND) error_ = code;
+  return code == 0;
+}
+
+base::Result<void> WriteTxn::commit() {
+  if (error_ != 0) return to_error(error_, "write index");
+  error_ = mdb_txn_commit(std::exchange(txn_, nullptr));  // frees it in any case
+  if (error_ != 0) return to_error(error_, "commit index");
+  return {};
+}
+
+base::Result<std::unique_ptr<LmdbIndex>> LmdbIndex::open(const std::string& directory, std::uint64_t map_size) {
+  std::unique_ptr<LmdbIndex> index(new LmdbIndex);
+  index->shards_ = std::make_unique<std::array<Shard, kShards>>();
+  constexpr std::uint64_t kPage = 4096;
+  index->map_size_ = std::max<std::uint64_t>((map_size + kPage - 1) / kPage * kPage, 256 * kPage);
+
+  int code = mdb_env_create(&index->env_);
+  if (code != 0) return to_error(code, "create index");
+  (void)mdb_env_set_maxdbs(index->env_, kTables);  // cannot fail before open
+  (void)mdb_env_set_maxreaders(index->env_, kMaxReaders);
+  code = mdb_env_set_mapsize(index->env_, index->map_size_);
+  // NOTLS: a read transaction belongs to the object, not the thread, so that it can be pooled.
+  if (code == 0) code = mdb_env_open(index->env_, directory.c_str(), MDB_NOTLS | MDB_NORDAHEAD, 0640);
+  if (code != 0) return to_error(code, "open index").at("open store", directory);
+  int dead = 0;
+  (void)mdb_reader_check(index->env_, &dead);  // best effort: slots of a process that was killed
+
+  MDB_txn* txn = nullptr;
+  code = mdb_txn_begin(index->env_, nullptr, 0, &txn);
+  if (code != 0) return to_error(code, "open index").at("open store", directory);
+  for (std::size_t i = 0; i < kTables && code == 0; ++i) {
+    code = mdb_dbi_open(txn, kTableNames[i], MDB_CREATE, &index->dbis_[i]);
+  }
+  if (code != 0) {
+    mdb_txn_abort(txn);
+    return to_error(code, "open index tables").at("open store", directory);
+  }
+  code = mdb_txn_commit(txn);
+  if (code != 0) return to_error(code, "open index tables").at("open store", directory);
+  return index;
+}
+
+LmdbIndex::~LmdbIndex() {
+  if (env_ == nullptr) return;
+  for (auto& shard : *shards_) {
+    for (MDB_txn* txn : shard.idle) mdb_txn_abort(txn);
+  }
+  mdb_env_close(env_);
+}
+
+LmdbIndex::Shard& LmdbIndex::shard() const {
+  static thread_local const std::size_t slot = std::hash<std::thread::id>()(std::this_thread::get_id());
+  return (*shards_)[slot % kShards];
+}
+
+ReadTxn LmdbIndex::read() const {
+  MDB_txn* txn = nullptr;
+  {
+    auto& pool = shard();
+    const std::lock_guard lock(pool.mutex);
+    if (!pool.idle.empty()) {
+      txn = pool.idle.back();
+      pool.idle.pop_back();
+    }
+  }
+  int code = 0;
+  if (txn != nullptr) {
+    code = mdb_txn_renew(txn);
+    if (code != 0) mdb_txn_abort(std::exchange(txn, nullptr));
+  } else {
+    code = mdb_txn_begin(env_, nullptr, MDB_RDONLY, &txn);
+    if (code != 0) txn = nullptr;
+  }
+  if (code != 0) obs::error(obs::Category::store, "read index: {}", mdb_strerror(code));
+  return ReadTxn(*this, txn);
+}
+
+WriteTxn LmdbIndex::write() const {
+  MDB_txn* txn = nullptr;
+  const int code = mdb_txn_begin(env_, nullptr, 0, &txn);
+  return WriteTxn(*this, code == 0 ? txn : nullptr, code);
+}
+
+}  // namespace shoal::store

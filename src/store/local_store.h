@@ -1,0 +1,46 @@
+// LocalStore: Store over one directory. Thin: reads the index, hands writes to the writer and files to the parts.
+#pragma once
+
+#include "core.h"
+#include "shoal/store/store.h"
+
+namespace shoal::store {
+
+class LocalStore final : public Store {
+ public:
+  explicit LocalStore(std::shared_ptr<Core> core) : core_(std::move(core)) {}
+  ~LocalStore() override { core_->close(); }
+
+  base::Result<OpenBlob> open_blob(const base::Digest& digest) override;
+  [[nodiscard]] std::optional<BlobRecord> find_blob(const base::Digest& digest) const override;
+  [[nodiscard]] std::optional<ManifestRecord> find_manifest(const base::Digest& digest) const override;
+  [[nodiscard]] std::optional<TagRecord> find_tag(std::string_view repository, std::string_view tag) const override;
+  [[nodiscard]] std::optional<LinkRecord> find_link(std::string_view repository,
+                                                    const base::Digest& digest) const override;
+  [[nodiscard]] std::optional<base::WallTime> find_absent(std::string_view repository,
+                                                          std::string_view reference) const override;
+  [[nodiscard]] std::optional<std::string> find_state(std::string_view key) const override;
+  [[nodiscard]] std::vector<std::string> list_repositories(std::string_view last, std::size_t limit) const override;
+  [[nodiscard]] std::vector<std::pair<std::string, TagRecord>> list_tags(std::string_view repository,
+                                                                         std::string_view last,
+                                                                         std::size_t limit) const override;
+  [[nodiscard]] std::vector<std::pair<base::Digest, BlobRecord>> list_blobs(const std::optional<base::Digest>& last,
+                                                                            std::size_t limit) const override;
+  [[nodiscard]] Usage usage() const override;
+
+  void commit(std::vector<Write> writes, base::Executor& on,
+              base::UniqueFunction<void(base::Result<void>)> done) override;
+  void touch_blob(const base::Digest& digest) override;
+  void touch_manifest(const base::Digest& digest) override;
+
+  base::Result<std::unique_ptr<FillFile>> begin_fill(const base::Digest& digest, base::Loop& loop) override;
+  Admission admit(std::uint64_t size) override;
+  base::Result<void> remove_blob(const base::Digest& digest) override;
+
+ private:
+  static void remove_unshown(Core& core, const std::vector<base::Digest>& unshown);
+  void tick() const { core_->sweeper.tick(core_->clock.steady_now()); }
+  const std::shared_ptr<Core> core_;  // shared with queued disk work
+};
+
+}  // namespace shoal::store

@@ -1,0 +1,14 @@
+// Opening a store, with its file operations given: the seam for tests that fail or forget.
+#pragma once
+
+#include <memory>
+
+#include "file_ops.h"
+#include "shoal/store/store.h"
+
+namespace shoal::store {
+
+[[nodiscard]] base::Result<std::unique_ptr<Store>> open_store(StoreOptions options, base::Executor& disk,
+                                                              base::Clock& clock, std::shared_ptr<FileOps> files);
+
+}  // namespace shoal::store

@@ -1,0 +1,55 @@
+// Space: how many bytes the blobs and fills take, and what the filesystem has left. Counts what is on disk (the index
+// counts what is recorded; the two meet when all is quiet). Any thread; a mutex for a few instructions.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+
+namespace shoal::store {
+
+struct SpaceLimits {
+  std::uint64_t max_size = 0;  // 0: none
+  std::uint64_t min_free = 0;
+  double high_watermark = 0.95;
+  double low_watermark = 0.90;
+};
+
+class Space {
+ public:
+  explicit Space(SpaceLimits limits) : limits_(limits) {}
+
+  // Takes room for bytes of a fill; false: max_size or min_free would not hold.
+  [[nodiscard]] bool take(std::uint64_t bytes);
+  void give_back(std::uint64_t bytes);  // a fill shrank or went
+
+  void add_fill(std::uint64_t bytes);     // found on disk
+  void fill_to_blob(std::uint64_t size);  // published
+  void blob_to_fill(std::uint64_t size);  // adopted
+  void add_blob(std::uint64_t size);
+  void remove_blob(std::uint64_t size);
+
+  void sample_free(std::uint64_t bytes);  // as statvfs told
+  [[nodiscard]] std::uint64_t free_bytes() const;
+  [[nodiscard]] std::uint64_t blob_bytes() const;
+  [[nodiscard]] std::uint64_t fill_bytes() const;
+
+  // Bytes to evict, so that `extra` more fit: 0 below the high watermark, else down to the low one.
+  [[nodiscard]] std::uint64_t to_evict(std::uint64_t extra) const;
+  // The same once eviction runs: down to the low watermark, whatever the high one says.
+  [[nodiscard]] std::uint64_t above_low(std::uint64_t extra) const;
+  // Could a blob of that size be kept if everything that is not pinned went?
+  [[nodiscard]] bool can_ever_fit(std::uint64_t size, std::uint64_t pinned) const;
+
+ private:
+  [[nodiscard]] std::uint64_t above(double watermark, unsigned slack_shares, std::uint64_t extra) const;  // locked
+  [[nodiscard]] std::uint64_t free_slack() const;
+
+  const SpaceLimits limits_;
+  mutable std::mutex mutex_;
+  std::uint64_t blobs_ = 0;
+  std::uint64_t fills_ = 0;
+  std::uint64_t free_ = UINT64_MAX;  // moves with take() and remove_blob() between samples
+};
+
+}  // namespace shoal::store
