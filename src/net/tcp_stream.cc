@@ -154,6 +154,12 @@ void TcpStream::on_poll(std::uint32_t epoll_events) {
   if (!dropped) dropped_ = nullptr;
 }
 
+int TcpStream::pending_error() const {
+  int error = 0;
+  socklen_t size = sizeof error;
+  return ::getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : errno;
+}
+
 // Ends at EAGAIN, at a read_stop, or after its share of the turn. `this` may be gone when it returns.
 void TcpStream::read_some() {
   bool* const dropped = dropped_;
@@ -166,13 +172,19 @@ void TcpStream::read_some() {
       readable_ = false;
       return;
     }
-    const int error = got < 0 ? errno : 0;
+    int error = got < 0 ? errno : 0;
+    if (got == 0 && std::exchange(ended_, true)) {
+      error = pending_error();  // after a FIN, recv says "end" even to a reset
+      if (error == 0) {
+        readable_ = false;
+        return;
+      }
+    }
     // After the end only another edge (a reset) is worth a look.
     if (got <= 0 || (static_cast<std::size_t>(got) < kReadBufferBytes && !more_to_read_)) readable_ = false;
-    if (got < 0) reading_ = false;
-    if (got == 0 && std::exchange(ended_, true)) return;
+    if (error != 0) reading_ = false;
     auto data = std::move(data_);
-    if (got < 0) {
+    if (error != 0) {
       data(base::from_errno(error, "receive"));
     } else {
       data(std::string_view(buffer, static_cast<std::size_t>(got)));

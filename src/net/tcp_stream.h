@@ -28,6 +28,7 @@ class TcpStream final : public Stream, private PollTarget {
   void on_poll(std::uint32_t epoll_events) override;
   void wake_later(std::uint32_t epoll_events);
   void read_some();
+  [[nodiscard]] int pending_error() const;
   void close();
 
   EventLoop& loop_;
@@ -36,7 +37,7 @@ class TcpStream final : public Stream, private PollTarget {
   bool writable_ = true;
   bool more_to_read_ = false;  // FIN or an error is behind the bytes: a short recv does not mean empty
   bool reading_ = false;
-  bool ended_ = false;         // the FIN was passed on
+  bool ended_ = false;  // the FIN was passed on
   bool corked_ = false;
   bool held_back_ = false;   // the last bytes went with MSG_MORE and may wait in the kernel
   bool* dropped_ = nullptr;  // set by the destructor while a callback runs
