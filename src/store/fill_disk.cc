@@ -38,11 +38,6 @@ void FillDisk::run_now(base::UniqueFunction<void(FillDisk&)> work) {
   }
 }
 
-void FillDisk::set_length(std::uint64_t length) {
-  length_ = length;
-  progress_.store(length, std::memory_order_release);
-}
-
 void FillDisk::open(std::optional<std::uint64_t> size, Answer<Opened> answer) {
   opening_ = true;
   open_answer_ = std::move(answer);
@@ -54,8 +49,7 @@ void FillDisk::find_kept(std::optional<std::uint64_t> size) {
     return next_turn([size](FillDisk& self) { self.find_kept(size); });
   }
   if (!core_->files->stat(path_).ok()) adopt_blob_file();
-  auto taken = take_kept_file(size);
-  if (!taken.ok()) return finish_open(taken.error());
+  if (auto taken = take_kept_file(size); !taken.ok()) return finish_open(taken.error());
   hash_kept();
 }
 
@@ -100,16 +94,21 @@ base::Result<void> FillDisk::take_kept_file(std::optional<std::uint64_t> size) {
   return {};
 }
 
+// Without a file (the disk is full) the fill goes on all the same: it hashes, and keeps nothing.
 base::Result<void> FillDisk::start_empty() {
-  auto created = core_->files->create(path_);
-  if (!created.ok()) return created.error();
-  file_ = std::move(created).value();
   kept_ = 0;
+  length_ = 0;
   written_back_ = 0;
-  set_length(0);
   hasher_ = base::Hasher(digest_.algorithm());
   verified_.reset();
   lost_.reset();
+  file_.reset();
+  auto created = core_->files->create(path_);
+  if (!created.ok()) {
+    lost_ = base::Error(base::ErrorKind::full, created.error().message()).at("keep", digest_.to_string());
+    return created.error();
+  }
+  file_ = std::move(created).value();
   return {};
 }
 
@@ -126,7 +125,7 @@ void FillDisk::hash_kept() {
     kept_ = length_;
   } else if (n > 0) {
     hasher_.update(std::string_view(chunk).substr(0, static_cast<std::size_t>(n)));
-    set_length(length_ + static_cast<std::uint64_t>(n));
+    length_ += static_cast<std::uint64_t>(n);
   }
   next_turn([](FillDisk& self) { self.hash_kept(); });
 }
@@ -144,7 +143,7 @@ void FillDisk::finish_open(base::Result<Opened> result) {
 }
 
 void FillDisk::append(const std::string& bytes, Answer<std::uint64_t> answer) {
-  if (file_ == nullptr) return answer(misuse("append to a fill that is not open"));
+  if (file_ == nullptr && !lost_) return answer(misuse("append to a fill that is not open"));
   if (verified_ || published_) return answer(misuse("append behind the end of a fill"));
   hasher_.update(bytes);
   if (!lost_) {
@@ -153,7 +152,7 @@ void FillDisk::append(const std::string& bytes, Answer<std::uint64_t> answer) {
     }
   }
   if (lost_) return answer(*lost_);
-  set_length(length_ + bytes.size());
+  length_ += bytes.size();
   if (length_ - written_back_ >= kWriteBackStep) {
     core_->files->start_writeback(*file_, written_back_, length_ - written_back_);
     written_back_ = length_;
@@ -177,7 +176,7 @@ base::Result<void> FillDisk::write(const std::string& bytes) {
 }
 
 void FillDisk::verify(Answer<bool> answer) {
-  if (file_ == nullptr) return answer(misuse("verify a fill that is not open"));
+  if (file_ == nullptr && !lost_) return answer(misuse("verify a fill that is not open"));
   if (!verified_) verified_ = hasher_.finish() == digest_;
   answer(*verified_);
 }
@@ -262,11 +261,7 @@ void FillDisk::restart(const std::string& reason, Answer<Opened> answer) {
     core_->space.give_back(length_);
   }
   published_ = false;
-  auto empty = start_empty();
-  if (!empty.ok()) {
-    file_ = nullptr;
-    return answer(empty.error());
-  }
+  if (auto empty = start_empty(); !empty.ok()) return answer(empty.error());
   answer(Opened{file_, 0});
 }
 

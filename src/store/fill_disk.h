@@ -1,4 +1,4 @@
-// FillDisk: the disk side of one fill. Everything but progress() and abandon() runs on the digest's strand, through
+// FillDisk: the disk side of one fill. Everything but abandon() runs on the digest's strand, through
 // run(); what is asked for while open() still hashes waits its turn. Answers are given on the strand.
 #pragma once
 
@@ -24,8 +24,7 @@ class FillDisk : public std::enable_shared_from_this<FillDisk> {
   FillDisk(std::shared_ptr<Core> core, std::shared_ptr<FillSlot> slot);
 
   void run(base::UniqueFunction<void(FillDisk&)> work);  // any thread; posts to the strand
-  [[nodiscard]] std::uint64_t progress() const { return progress_.load(std::memory_order_acquire); }
-  void abandon() { abandoned_ = true; }  // any thread: stop hashing what was kept
+  void abandon() { abandoned_ = true; }                  // any thread: stop hashing what was kept
 
   void open(std::optional<std::uint64_t> size, Answer<Opened> answer);
   void append(const std::string& bytes, Answer<std::uint64_t> answer);
@@ -46,13 +45,11 @@ class FillDisk : public std::enable_shared_from_this<FillDisk> {
   [[nodiscard]] base::Result<void> write(const std::string& bytes);
   [[nodiscard]] base::Result<BlobRecord> move_to_blobs();
   [[nodiscard]] base::Result<void> make_blob_dir();
-  void set_length(std::uint64_t length);
 
   const std::shared_ptr<Core> core_;
   const std::shared_ptr<FillSlot> slot_;  // goes before core_
   const base::Digest digest_;
   const std::string path_;
-  std::atomic<std::uint64_t> progress_{0};
   std::atomic<bool> abandoned_{false};
 
   // On the strand:

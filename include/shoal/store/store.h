@@ -60,7 +60,7 @@ class FillFile {
 
   // Finds what an earlier run kept (fills/<hex>, or a blob file whose record is missing or no longer matches), hashes
   // it again, and answers how many bytes there are. Call first. `size`: of the whole blob if known; a kept file longer
-  // than that is thrown away. progress() moves on while it hashes, so readers need not wait for the end.
+  // than that is thrown away. An error means no file can be made: the fill still hashes, each append answers full.
   virtual void open(std::optional<std::uint64_t> size, Done<std::uint64_t> done) = 0;
 
   // Writes and hashes behind what is there. Any number may be queued; `done` tells the new length. ErrorKind::full: the
