@@ -1,5 +1,7 @@
 #include "request_parser.h"
 
+#include <llhttp.h>
+
 #include "target.h"
 #include "text.h"
 
@@ -10,8 +12,6 @@ namespace {
 // Chunk sizes, extensions and trailers may be so much longer than the body they carry.
 constexpr std::size_t kFramingFactor = 8;
 constexpr std::size_t kFramingAllowance = 16 * 1024;
-
-RequestParser& self(llhttp_t* parser) { return *static_cast<RequestParser*>(parser->data); }
 
 Method to_method(std::uint8_t method) {
   switch (method) {
@@ -28,30 +28,38 @@ Method to_method(std::uint8_t method) {
 
 }  // namespace
 
-const llhttp_settings_t& RequestParser::settings() {
-  static const llhttp_settings_t kSettings = [] {
-    llhttp_settings_t s;
-    llhttp_settings_init(&s);
-    s.on_url = [](llhttp_t* p, const char* at, std::size_t n) { return self(p).on_url({at, n}); };
-    s.on_header_field = [](llhttp_t* p, const char* at, std::size_t n) { return self(p).on_field({at, n}); };
-    s.on_header_value = [](llhttp_t* p, const char* at, std::size_t n) { return self(p).on_value({at, n}); };
-    s.on_header_value_complete = [](llhttp_t* p) { return self(p).on_value_complete(); };
-    s.on_headers_complete = [](llhttp_t* p) { return self(p).on_headers_complete(); };
-    s.on_body = [](llhttp_t* p, const char* at, std::size_t n) { return self(p).on_body({at, n}); };
-    s.on_message_complete = [](llhttp_t* p) { return self(p).on_message_complete(); };
-    return s;
-  }();
-  return kSettings;
-}
+struct RequestParser::Llhttp {
+  llhttp_t state;
 
-RequestParser::RequestParser(const ServerOptions& options, net::Address peer) : options_(options) {
+  static RequestParser& self(llhttp_t* parser) { return *static_cast<RequestParser*>(parser->data); }
+  static const llhttp_settings_t& settings() {
+    static const llhttp_settings_t kSettings = [] {
+      llhttp_settings_t s;
+      llhttp_settings_init(&s);
+      s.on_url = [](llhttp_t* p, const char* at, std::size_t n) { return self(p).on_url({at, n}); };
+      s.on_header_field = [](llhttp_t* p, const char* at, std::size_t n) { return self(p).on_field({at, n}); };
+      s.on_header_value = [](llhttp_t* p, const char* at, std::size_t n) { return self(p).on_value({at, n}); };
+      s.on_header_value_complete = [](llhttp_t* p) { return self(p).on_value_complete(); };
+      s.on_headers_complete = [](llhttp_t* p) { return self(p).on_headers_complete(); };
+      s.on_body = [](llhttp_t* p, const char* at, std::size_t n) { return self(p).on_body({at, n}); };
+      s.on_message_complete = [](llhttp_t* p) { return self(p).on_message_complete(); };
+      return s;
+    }();
+    return kSettings;
+  }
+};
+
+RequestParser::RequestParser(const ServerOptions& options, net::Address peer)
+    : options_(options), llhttp_(std::make_unique<Llhttp>()) {
   request_.peer = std::move(peer);
   reset();
 }
 
+RequestParser::~RequestParser() = default;
+
 void RequestParser::reset() {
-  llhttp_init(&parser_, HTTP_REQUEST, &settings());
-  parser_.data = this;
+  llhttp_init(&llhttp_->state, HTTP_REQUEST, &Llhttp::settings());
+  llhttp_->state.data = this;
   request_.method = Method::get;
   request_.target.clear();
   request_.host.clear();
@@ -62,19 +70,20 @@ void RequestParser::reset() {
   field_.clear();
   value_.clear();
   head_bytes_ = raw_body_bytes_ = body_bytes_ = 0;
-  head_complete_ = message_complete_ = keep_alive_ = expects_continue_ = keep_body_ = false;
+  head_complete_ = message_complete_ = http_1_0_ = keep_alive_ = expects_continue_ = keep_body_ = false;
 }
 
 RequestParser::Step RequestParser::feed(std::string_view bytes) {
   if (refusal_.status != 0) return {0, Progress::refused};
+  llhttp_t& parser = llhttp_->state;
   const bool in_head = !head_complete_;
   // Exactly max_header_bytes of a head reach llhttp, however the bytes arrive.
   const auto part = in_head ? bytes.substr(0, options_.max_header_bytes - head_bytes_) : bytes;
-  const auto error = llhttp_execute(&parser_, part.data(), part.size());
+  const auto error = llhttp_execute(&parser, part.data(), part.size());
   std::size_t consumed = part.size();
   if (error == HPE_PAUSED) {
-    consumed = static_cast<std::size_t>(llhttp_get_error_pos(&parser_) - part.data());
-    llhttp_resume(&parser_);
+    consumed = static_cast<std::size_t>(llhttp_get_error_pos(&parser) - part.data());
+    llhttp_resume(&parser);
   }
   (in_head ? head_bytes_ : raw_body_bytes_) += consumed;
   if (error != HPE_OK && error != HPE_PAUSED) {
@@ -99,8 +108,8 @@ int RequestParser::refuse(int status, std::string_view reason) {
   return HPE_USER;
 }
 
-void RequestParser::refuse_malformed(llhttp_errno_t error) {
-  switch (error) {
+void RequestParser::refuse_malformed(int llhttp_error) {
+  switch (llhttp_error) {
     case HPE_PAUSED_H2_UPGRADE: (void)refuse(505, "this server speaks HTTP/1.1 only"); break;
     case HPE_INVALID_VERSION: (void)refuse(505, "this server speaks HTTP/1.0 and HTTP/1.1 only"); break;
     case HPE_INVALID_METHOD: (void)refuse(400, "malformed request: not an HTTP method"); break;
@@ -143,7 +152,8 @@ int RequestParser::on_value_complete() {
 }
 
 bool RequestParser::check_framing() {
-  if (parser_.http_major != 1 || parser_.http_minor > 1) {
+  const llhttp_t& parser = llhttp_->state;
+  if (parser.http_major != 1 || parser.http_minor > 1) {
     (void)refuse(505, "this server speaks HTTP/1.0 and HTTP/1.1 only");
     return false;
   }
@@ -160,7 +170,7 @@ bool RequestParser::check_framing() {
     (void)refuse(400, "malformed request: conflicting Content-Length or Transfer-Encoding");
     return false;
   }
-  if ((parser_.flags & F_CONTENT_LENGTH) != 0 && parser_.content_length > options_.max_body_bytes) {
+  if ((parser.flags & F_CONTENT_LENGTH) != 0 && parser.content_length > options_.max_body_bytes) {
     (void)refuse(413, "the request body is too large");
     return false;
   }
@@ -200,12 +210,14 @@ bool RequestParser::check_host_and_target() {
 }
 
 int RequestParser::on_headers_complete() {
+  llhttp_t& parser = llhttp_->state;
   head_complete_ = true;
-  request_.method = to_method(parser_.method);
+  http_1_0_ = parser.http_major == 1 && parser.http_minor == 0;
+  request_.method = to_method(parser.method);
   if (!check_framing() || !check_host_and_target()) return HPE_USER;
-  keep_alive_ = http_1_0() ? (parser_.flags & F_CONNECTION_KEEP_ALIVE) != 0 : (parser_.flags & F_CONNECTION_CLOSE) == 0;
-  parser_.upgrade = 0;  // offers to change the protocol are not taken up: what follows is HTTP still
-  const bool has_body = (parser_.flags & F_CHUNKED) != 0 || parser_.content_length > 0;
+  keep_alive_ = http_1_0() ? (parser.flags & F_CONNECTION_KEEP_ALIVE) != 0 : (parser.flags & F_CONNECTION_CLOSE) == 0;
+  parser.upgrade = 0;  // offers to change the protocol are not taken up: what follows is HTTP still
+  const bool has_body = (parser.flags & F_CHUNKED) != 0 || parser.content_length > 0;
   if (!has_body) expects_continue_ = false;
   return has_body ? HPE_PAUSED : 0;
 }

@@ -3,8 +3,7 @@
 // touched before its turn.
 #pragma once
 
-#include <llhttp.h>
-
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -30,6 +29,7 @@ class RequestParser {
   };
 
   RequestParser(const ServerOptions& options, net::Address peer);
+  ~RequestParser();
   RequestParser(const RequestParser&) = delete;
   RequestParser& operator=(const RequestParser&) = delete;
 
@@ -39,13 +39,13 @@ class RequestParser {
   [[nodiscard]] Request& request() { return request_; }
   [[nodiscard]] const Refusal& refusal() const { return refusal_; }
   [[nodiscard]] bool keep_alive() const { return keep_alive_; }  // as the client wants it
-  [[nodiscard]] bool http_1_0() const { return parser_.http_major == 1 && parser_.http_minor == 0; }
+  [[nodiscard]] bool http_1_0() const { return http_1_0_; }
   [[nodiscard]] bool expects_continue() const { return expects_continue_; }
   [[nodiscard]] bool head_complete() const { return head_complete_; }
   void keep_body() { keep_body_ = true; }
 
  private:
-  static const llhttp_settings_t& settings();
+  struct Llhttp;  // llhttp_t, whose header stays in request_parser.cc
   int on_url(std::string_view part);
   int on_field(std::string_view part);
   int on_value(std::string_view part);
@@ -56,10 +56,10 @@ class RequestParser {
   int refuse(int status, std::string_view reason);
   [[nodiscard]] bool check_framing();
   [[nodiscard]] bool check_host_and_target();
-  void refuse_malformed(llhttp_errno_t error);
+  void refuse_malformed(int llhttp_error);
 
   const ServerOptions& options_;
-  llhttp_t parser_;
+  std::unique_ptr<Llhttp> llhttp_;
   Request request_;
   Refusal refusal_;
   std::string field_;
@@ -69,6 +69,7 @@ class RequestParser {
   std::size_t body_bytes_ = 0;
   bool head_complete_ = false;
   bool message_complete_ = false;
+  bool http_1_0_ = false;
   bool keep_alive_ = false;
   bool expects_continue_ = false;
   bool keep_body_ = false;
