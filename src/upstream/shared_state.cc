@@ -1,0 +1,149 @@
+#include "shared_state.h"
+
+#include "judge.h"
+
+namespace shoal::upstream {
+
+SharedState::SharedState(UpstreamOptions options, base::Clock& clock) : clock_(clock), queue_(options.max_fetches) {
+  health_.set_urls(options.urls);
+  options_ = std::make_shared<const UpstreamOptions>(std::move(options));
+}
+
+std::shared_ptr<const UpstreamOptions> SharedState::options() const {
+  const std::lock_guard lock(mutex_);
+  return options_;
+}
+
+void SharedState::set_options(UpstreamOptions options) {
+  queue_.set_limit(options.max_fetches);
+  const std::lock_guard lock(mutex_);
+  const auto& a = options_->credentials;
+  const auto& b = options.credentials;
+  const bool same_credentials = a.username == b.username && a.password == b.password && a.bearer == b.bearer;
+  if (!same_credentials || options_->urls != options.urls || options_->auth_realms != options.auth_realms ||
+      options_->tls.ca_file != options.tls.ca_file || options_->tls.verify != options.tls.verify) {
+    challenges_.clear();
+    tokens_.clear();
+  }
+  health_.set_urls(options.urls);
+  options_ = std::make_shared<const UpstreamOptions>(std::move(options));
+}
+
+Health SharedState::health() const {
+  const auto now = clock_.wall_now();
+  const std::lock_guard lock(mutex_);
+  return health_.overall(now);
+}
+
+std::vector<UrlHealth> SharedState::url_health() const {
+  const auto now = clock_.wall_now();
+  const std::lock_guard lock(mutex_);
+  std::vector<UrlHealth> out;
+  for (const auto& url : options_->urls) out.push_back({url, health_.of(url, now)});
+  return out;
+}
+
+UpstreamCounts SharedState::counts() const {
+  UpstreamCounts counts;
+  const auto read = [](const std::atomic<std::uint64_t>& n) { return n.load(std::memory_order_relaxed); };
+  counts.requests = read(requests_);
+  counts.token_requests = read(token_requests_);
+  counts.failures = read(failures_);
+  counts.status_2xx = read(status_classes_[2]);
+  counts.status_3xx = read(status_classes_[3]);
+  counts.status_4xx = read(status_classes_[4]);
+  counts.status_5xx = read(status_classes_[5]);
+  counts.status_429 = read(rate_limited_);
+  counts.no_answer = read(no_answer_);
+  counts.body_bytes = read(body_bytes_);
+  counts.running_fetches = queue_.running();
+  counts.waiting_fetches = queue_.waiting();
+  return counts;
+}
+
+std::string SharedState::save_health() const {
+  const std::lock_guard lock(mutex_);
+  return health_.save();
+}
+
+void SharedState::load_health(std::string_view saved) {
+  const auto now = clock_.wall_now();
+  const std::lock_guard lock(mutex_);
+  health_.load(saved, now);
+}
+
+std::vector<std::string> SharedState::url_order(const UpstreamOptions& options, unsigned source) const {
+  std::vector<std::string> working, failing;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& url : options.urls) (health_.failing(url) ? failing : working).push_back(url);
+  }
+  auto& rotated = working.empty() ? failing : working;
+  std::vector<std::string> out;
+  for (std::size_t i = 0; i < rotated.size(); ++i) out.push_back(rotated[(source + i) % rotated.size()]);
+  if (!working.empty()) out.insert(out.end(), failing.begin(), failing.end());
+  return out;
+}
+
+std::optional<std::string> SharedState::claim_probe(const UpstreamOptions& options) {
+  if (options.urls.size() < 2) return std::nullopt;  // calls are its probes
+  const auto now = clock_.wall_now();
+  const std::lock_guard lock(mutex_);
+  for (const auto& url : options.urls) {
+    if (health_.claim_probe(url, now)) return url;
+  }
+  return std::nullopt;
+}
+
+void SharedState::url_failed(const std::string& url, std::string_view why) {
+  const auto now = clock_.wall_now();
+  const std::lock_guard lock(mutex_);
+  health_.failed(url, why, now);
+}
+
+void SharedState::url_answered(const std::string& url) {
+  const std::lock_guard lock(mutex_);
+  health_.answered(url);
+}
+
+void SharedState::url_succeeded(const std::string& url) {
+  const std::lock_guard lock(mutex_);
+  health_.succeeded(url);
+}
+
+void SharedState::note_head(const fetch::ResponseHead& head) {
+  const auto kind = static_cast<std::size_t>(head.status / 100);
+  if (kind < status_classes_.size()) status_classes_[kind].fetch_add(1, std::memory_order_relaxed);
+  if (head.status == 429) rate_limited_.fetch_add(1, std::memory_order_relaxed);
+  const auto remaining = registry::parse_rate_limit(head.header("ratelimit-remaining"));
+  const auto limit = registry::parse_rate_limit(head.header("ratelimit-limit"));
+  if (!remaining && !limit && head.status != 429) return;
+  const auto now = clock_.wall_now();
+  const std::lock_guard lock(mutex_);
+  health_.note_budget(remaining, limit);
+  if (head.status == 429) {
+    const auto wait = registry::parse_retry_after(head.header("retry-after"), now);
+    if (wait) health_.note_rate_limited(now + std::min<std::chrono::seconds>(*wait, std::chrono::hours(24)));
+  }
+}
+
+void SharedState::note_failure(const Failure& failure) {
+  if (failure.kind != Failure::Kind::not_found) failures_.fetch_add(1, std::memory_order_relaxed);
+}
+
+std::optional<AuthChallenge> SharedState::challenge(const std::string& url) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = challenges_.find(url);
+  return found == challenges_.end() ? std::nullopt : std::optional(found->second);
+}
+
+void SharedState::learn_challenge(const std::string& url, AuthChallenge challenge) {
+  const std::lock_guard lock(mutex_);
+  challenges_.insert_or_assign(url, std::move(challenge));  // at most one per configured URL
+}
+
+std::shared_ptr<UpstreamState> make_state(UpstreamOptions options, base::Clock& clock) {
+  return std::make_shared<SharedState>(std::move(options), clock);
+}
+
+}  // namespace shoal::upstream
