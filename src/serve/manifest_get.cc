@@ -1,6 +1,7 @@
 #include "manifest_get.h"
 
 #include "body_sources.h"
+#include "shoal/base/format.h"
 #include "shoal/http/range.h"
 
 namespace shoal::serve {
