@@ -1,0 +1,244 @@
+#include "node.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <thread>
+
+#include "node_probe.h"
+#include "process_info.h"
+#include "reload.h"
+#include "routes.h"
+#include "shoal/base/format.h"
+#include "shoal/obs/log.h"
+
+namespace shoal::app {
+namespace {
+
+using obs::Category;
+
+constexpr std::chrono::seconds kStuckAfter{10};
+constexpr std::uint64_t kOtherFiles = 1024;  // blobs being read, upstream connections, our own
+
+unsigned loops_of(const Settings& settings) {
+  return settings.server.loops != 0 ? settings.server.loops : std::max(1U, std::thread::hardware_concurrency());
+}
+
+void warn_of_few_files(const Settings& settings) {
+  const auto files = raise_file_limit();
+  const auto wanted = settings.server.http.max_connections * loops_of(settings) + kOtherFiles;
+  if (files < wanted) {
+    obs::warn(Category::app,
+              "the limit of open files is {}; server.limits.connections on {} loops may need {}: raise it "
+              "(LimitNOFILE=), or connections will wait",
+              files, loops_of(settings), wanted);
+  }
+}
+
+}  // namespace
+
+Node::Node(const ServeRequest& request, LoadedSettings loaded, Wakeups& wakeups)
+    : request_(request),
+      loaded_(std::move(loaded)),
+      wakeups_(wakeups),
+      started_(clock_.wall_now()),
+      config_text_(settings_text(loaded_.values)) {}
+
+base::Result<std::unique_ptr<Node>> Node::start(const ServeRequest& request, LoadedSettings loaded, Wakeups& wakeups) {
+  std::unique_ptr<Node> node(new Node(request, std::move(loaded), wakeups));
+  warn_of_few_files(*node->loaded_.settings);
+  if (auto opened = node->open_store(); !opened) return opened.error();
+  node->make_workers();
+  if (auto listening = node->listen(); !listening) return listening.error();
+  if (auto written = node->write_port_file(); !written) return written.error();
+  return node;
+}
+
+base::Result<void> Node::open_store() {
+  const auto& settings = *loaded_.settings;
+  access_log_ = std::make_unique<obs::AccessLog>(settings.log.access);
+  pool_ = std::make_unique<net::ThreadPool>(settings.server.disk_threads);
+  auto store = store::Store::open(settings.storage, *pool_, clock_);
+  if (!store) return store.error();
+  store_ = std::move(*store);
+  return {};
+}
+
+void Node::make_workers() {
+  const auto& settings = *loaded_.settings;
+  states_ = std::make_unique<UpstreamStates>(settings.upstreams, *store_, clock_);
+  fetch::ClientOptions client_options;
+  client_options.user_agent = "shoal/" + request_.version;
+  std::vector<mirror::Mirror::LoopParts> loops;
+  for (unsigned i = 0; i < loops_of(settings); ++i) {
+    auto* home = workers_.empty() ? nullptr : workers_.front().get();
+    workers_.push_back(std::make_unique<Worker>(i, *states_, client_options, home));
+    loops.push_back({workers_.back()->loop(), workers_.back()->upstreams()});
+  }
+  mirror_ = std::make_unique<mirror::Mirror>(*store_, *pool_, clock_, metrics_, settings.mirror, std::move(loops));
+  const auto serve_probe = serve::make_probe(metrics_);
+  const auto routes = make_routes(settings);
+  for (auto& worker : workers_) {
+    worker->start({*pool_,
+                   {worker->loop(), *mirror_, worker->upstreams(), *access_log_, serve_probe, clock_},
+                   {worker->loop(), *pool_, *store_, metrics_, *this},
+                   settings.admin.metrics_on_main,
+                   settings.server.http},
+                  routes);
+  }
+  probe_node(metrics_, request_.version, started_, *store_, *states_, *access_log_, workers_);
+}
+
+base::Result<void> Node::listen() {
+  const auto& settings = *loaded_.settings;
+  auto addresses = workers_.front()->listen(settings.server.listen);
+  if (!addresses) return addresses.error().at("server.listen");
+  for (std::size_t i = 1; i < workers_.size(); ++i) {  // with the ports that were chosen
+    if (auto more = workers_[i]->listen(*addresses); !more) return more.error().at("server.listen");
+  }
+  std::string admin = "none";
+  for (const auto& address : *addresses) obs::info(Category::app, "listening on {}", address.to_string());
+  {
+    const std::lock_guard lock(mutex_);
+    listening_ = *addresses;
+  }
+  if (settings.admin.listen) {
+    auto address = workers_.front()->listen_admin(*settings.admin.listen, settings.admin.hosts);
+    if (!address) return address.error().at("admin.listen");
+    admin = address->to_string();
+    obs::info(Category::app, "admin API on {}", admin);
+    admin_address_ = std::move(*address);
+  }
+  obs::info(Category::app, "shoal {} is ready: {} (admin {}), {} loops, storage {}", request_.version,
+            addresses->front().to_string(), admin, workers_.size(), settings.storage.path);
+  return {};
+}
+
+// Written beside and renamed, so that a reader never sees half of it.
+base::Result<void> Node::write_port_file() const {
+  if (request_.port_file.empty()) return {};
+  const auto temporary = request_.port_file + ".new";
+  std::FILE* file = std::fopen(temporary.c_str(), "we");
+  if (file == nullptr) return base::from_errno(errno, "create", temporary);
+  for (const auto& address : listening_) std::fprintf(file, "%s\n", address.to_string().c_str());
+  if (admin_address_) std::fprintf(file, "%s\n", admin_address_->to_string().c_str());
+  const bool failed = std::ferror(file) != 0;
+  if (std::fclose(file) != 0 || failed) return base::from_errno(errno, "write", temporary);
+  if (std::rename(temporary.c_str(), request_.port_file.c_str()) != 0) {
+    return base::from_errno(errno, "rename to", request_.port_file);
+  }
+  return {};
+}
+
+void Node::save_health() {
+  if (auto writes = states_->unsaved_health(); !writes.empty()) store_->commit(std::move(writes), *pool_, nullptr);
+}
+
+admin::ReloadReport Node::reload_now() {
+  save_health();
+  obs::reopen_log();
+  access_log_->reopen();
+  auto next = load_settings(request_.source);
+  admin::ReloadReport report;
+  for (const auto& warning : next.warnings) obs::warn(Category::app, "{}", warning);
+  if (!next.settings) {
+    for (const auto& error : next.errors) obs::error(Category::app, "{}", error);
+    obs::error(Category::app, "reload: the new configuration has errors; the old one stays");
+    report.errors = std::move(next.errors);
+    return report;
+  }
+  auto changes = compare(loaded_, next);
+  apply(std::move(next));
+  for (const auto& key : changes.applicable) obs::info(Category::app, "reload: {} is in force", key);
+  for (const auto& key : changes.needs_restart) obs::warn(Category::app, "reload: {} needs a restart", key);
+  if (changes.applicable.empty() && changes.needs_restart.empty()) obs::info(Category::app, "reload: nothing changed");
+  report.applied = std::move(changes.applicable);
+  report.needs_restart = std::move(changes.needs_restart);
+  return report;
+}
+
+void Node::apply(LoadedSettings next) {
+  const auto& settings = *next.settings;
+  obs::set_level(settings.log.level);
+  states_->configure(settings.upstreams);  // before the routes lead there
+  const auto routes = make_routes(settings);
+  for (auto& worker : workers_) worker->set_routes(routes);
+  mirror_->set_options(settings.mirror);
+  next.values = values_in_force(loaded_.values, next.values);
+  auto text = settings_text(next.values);
+  loaded_ = std::move(next);
+  const std::lock_guard lock(mutex_);
+  config_text_ = std::move(text);
+}
+
+void Node::begin_drain() {
+  draining_.store(true);
+  still_draining_.store(workers_.size());
+  for (auto& worker : workers_) {
+    worker->drain([this] {
+      if (still_draining_.fetch_sub(1) > 1) return;
+      drained_.store(true);
+      wakeups_.post([] {});
+    });
+  }
+}
+
+void Node::stop() {
+  if (stopped_) return;
+  stopped_ = true;
+  draining_.store(true);
+  for (auto& worker : workers_) worker->close_servers();
+  if (mirror_) {
+    auto let_go = std::make_shared<std::promise<void>>();  // shared: see Worker::run
+    auto waiting = let_go->get_future();
+    mirror_->stop([let_go] { let_go->set_value(); });
+    waiting.wait();
+  }
+  if (states_) save_health();
+  // The home of token requests goes last: the others ask it.
+  for (auto worker = workers_.rbegin(); worker != workers_.rend(); ++worker) (*worker)->close_upstreams();
+  for (auto worker = workers_.rbegin(); worker != workers_.rend(); ++worker) (*worker)->close();
+  mirror_.reset();
+  store_.reset();
+  pool_.reset();
+}
+
+Node::~Node() { stop(); }
+
+std::string Node::stuck_loop() const {
+  for (const auto& worker : workers_) {
+    if (const auto silent = worker->since_beat(); silent > kStuckAfter) {
+      return base::format("event loop {} has not turned for {} s", worker->loop().index(), silent.count() / 1000);
+    }
+  }
+  return {};
+}
+
+std::vector<std::string> Node::addresses() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string> texts;
+  for (const auto& address : listening_) texts.push_back(address.to_string());
+  return texts;
+}
+
+std::size_t Node::connections() const {
+  std::size_t sum = 0;
+  for (const auto& worker : workers_) sum += worker->connections();
+  return sum;
+}
+
+std::vector<std::shared_ptr<upstream::UpstreamState>> Node::upstreams() const { return states_->all(); }
+
+std::string Node::config_text() const {
+  const std::lock_guard lock(mutex_);
+  return config_text_;
+}
+
+void Node::reload(base::UniqueFunction<void(admin::ReloadReport)> done) {
+  wakeups_.post([this, done = std::move(done)]() mutable { done(reload_now()); });
+}
+
+}  // namespace shoal::app

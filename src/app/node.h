@@ -1,0 +1,79 @@
+// Node: the composition root. Settings become objects; start and stop happen in one fixed order. Lives on the main
+// thread, which it never blocks on a loop except at start and stop.
+//
+// Start: log, pool, store, upstream states, workers (loop, client, upstreams), mirror, handlers, listeners.
+// Stop: listeners close and answers drain; what is left is cut; the mirror lets go of its fills (their bytes stay on
+// disk, to be resumed); upstreams, clients, loops; then the mirror, the store and the pool.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "shoal/admin/admin.h"
+#include "shoal/app/serve.h"
+#include "shoal/app/settings.h"
+#include "shoal/net/event_loop.h"
+#include "upstream_states.h"
+#include "wakeups.h"
+#include "worker.h"
+
+namespace shoal::app {
+
+class Node final : public admin::NodeView {
+ public:
+  // `loaded` has settings. Nothing listens before everything else stands.
+  [[nodiscard]] static base::Result<std::unique_ptr<Node>> start(const ServeRequest& request, LoadedSettings loaded,
+                                                                 Wakeups& wakeups);
+  ~Node() override;  // stops at once if stop() was not called
+
+  // Main thread.
+  admin::ReloadReport reload_now();
+  void save_health();  // what is new of the upstreams' health, to the index
+  void begin_drain();
+  [[nodiscard]] bool drained() const { return drained_.load(); }
+  [[nodiscard]] std::chrono::milliseconds drain_timeout() const { return loaded_.settings->server.drain_timeout; }
+  void stop();
+
+  // NodeView, any thread.
+  [[nodiscard]] std::string version() const override { return request_.version; }
+  [[nodiscard]] base::WallTime started() const override { return started_; }
+  [[nodiscard]] bool draining() const override { return draining_.load(); }
+  [[nodiscard]] std::string stuck_loop() const override;
+  [[nodiscard]] std::vector<std::string> addresses() const override;
+  [[nodiscard]] std::size_t connections() const override;
+  [[nodiscard]] std::vector<std::shared_ptr<upstream::UpstreamState>> upstreams() const override;
+  [[nodiscard]] std::string config_text() const override;
+  void reload(base::UniqueFunction<void(admin::ReloadReport)> done) override;
+
+ private:
+  Node(const ServeRequest& request, LoadedSettings loaded, Wakeups& wakeups);
+  [[nodiscard]] base::Result<void> open_store();
+  void make_workers();
+  [[nodiscard]] base::Result<void> listen();
+  [[nodiscard]] base::Result<void> write_port_file() const;
+  void apply(LoadedSettings next);
+
+  ServeRequest request_;
+  LoadedSettings loaded_;  // main thread
+  Wakeups& wakeups_;
+  base::SystemClock clock_;
+  base::WallTime started_;
+  obs::Metrics metrics_;
+  std::unique_ptr<obs::AccessLog> access_log_;
+  std::unique_ptr<net::ThreadPool> pool_;
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<UpstreamStates> states_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<mirror::Mirror> mirror_;
+  std::optional<net::Address> admin_address_;  // main thread
+  mutable std::mutex mutex_;
+  std::vector<net::Address> listening_;  // under the mutex
+  std::string config_text_;              // under the mutex
+  std::atomic<bool> draining_{false}, drained_{false};
+  std::atomic<std::size_t> still_draining_{0};
+  bool stopped_ = false;
+};
+
+}  // namespace shoal::app

@@ -1,0 +1,103 @@
+#include "worker.h"
+
+#include <algorithm>
+
+namespace shoal::app {
+namespace {
+
+constexpr std::chrono::milliseconds kBeat{500};
+constexpr std::size_t kAdminConnections = 256;
+
+std::int64_t steady_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+}  // namespace
+
+Worker::Worker(unsigned index, UpstreamStates& states, fetch::ClientOptions client_options, Worker* home)
+    : loop_(index),
+      client_(std::make_unique<fetch::Client>(loop_, std::move(client_options))),
+      upstreams_(states, loop_, *client_, home != nullptr ? home->loop_ : loop_,
+                 home != nullptr ? *home->client_ : *client_) {}
+
+Worker::~Worker() = default;
+
+void Worker::start(Parts parts, std::shared_ptr<const serve::RouteTable> routes) {
+  parts_.emplace(std::move(parts));
+  last_beat_ms_.store(steady_ms());
+  loop_.start();
+  run([this, &routes] {
+    health_ = std::make_unique<admin::HealthHandler>(parts_->admin, parts_->metrics_on_main);
+    serve_ = std::make_unique<serve::DistributionHandler>(parts_->serve, std::move(routes), health_.get());
+    server_ = std::make_unique<http::Server>(loop_, parts_->pool, *serve_, parts_->http);
+    beat();
+  });
+}
+
+void Worker::beat() {
+  last_beat_ms_.store(steady_ms(), std::memory_order_relaxed);
+  connections_.store(server_ ? server_->connections() : 0, std::memory_order_relaxed);
+  beat_ = loop_.schedule(kBeat, [this] { beat(); });
+}
+
+std::chrono::milliseconds Worker::since_beat() const {
+  return std::chrono::milliseconds(
+      std::max<std::int64_t>(0, steady_ms() - last_beat_ms_.load(std::memory_order_relaxed)));
+}
+
+base::Result<std::vector<net::Address>> Worker::listen(const std::vector<net::Address>& addresses) {
+  return run([&]() -> base::Result<std::vector<net::Address>> {
+    std::vector<net::Address> chosen;
+    for (const auto& address : addresses) {
+      auto bound = server_->listen(address);
+      if (!bound) return bound.error();
+      chosen.push_back(std::move(*bound));
+    }
+    return chosen;
+  });
+}
+
+base::Result<net::Address> Worker::listen_admin(const net::Address& address, std::vector<std::string> hosts) {
+  return run([&]() -> base::Result<net::Address> {
+    auto options = parts_->http;
+    options.max_connections = std::min(options.max_connections, kAdminConnections);
+    admin_ = std::make_unique<admin::AdminHandler>(parts_->admin, std::move(hosts));
+    admin_server_ = std::make_unique<http::Server>(loop_, parts_->pool, *admin_, options);
+    return admin_server_->listen(address);
+  });
+}
+
+void Worker::set_routes(std::shared_ptr<const serve::RouteTable> routes) {
+  loop_.post([this, routes = std::move(routes)] {
+    if (serve_) serve_->set_routes(routes);
+  });
+}
+
+void Worker::drain(base::UniqueFunction<void()> drained) {
+  loop_.post([this, drained = std::move(drained)]() mutable { server_->drain(std::move(drained)); });
+}
+
+void Worker::close_servers() {
+  run([this] {
+    server_.reset();
+    admin_server_.reset();
+    serve_.reset();
+    admin_.reset();
+    health_.reset();
+  });
+}
+
+void Worker::close_upstreams() {
+  run([this] { upstreams_.close(); });
+}
+
+void Worker::close() {
+  run([this] {
+    beat_.cancel();
+    client_.reset();
+  });
+  loop_.stop();
+}
+
+}  // namespace shoal::app
