@@ -2,6 +2,7 @@
 
 #include "body_sources.h"
 #include "shoal/base/format.h"
+#include "shoal/base/format.h"
 #include "shoal/http/range.h"
 
 namespace shoal::serve {
