@@ -12,6 +12,13 @@ _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+def environment(more=None):
+    """Ours without SHOAL_...: those are settings to the mirror."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SHOAL_")}
+    kept.update(more or {})
+    return kept
+
+
 def die_with_parent():
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
@@ -27,10 +34,8 @@ class ToolFailed(AssertionError):
 
 def run(argv, timeout=60, env=None, cwd=None, check=True):
     """Runs a command, returns its stdout; stderr goes into the failure only."""
-    merged = dict(os.environ)
-    merged.update(env or {})
     child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                             env=merged, cwd=cwd, preexec_fn=die_with_parent, errors="replace")
+                             env=environment(env), cwd=cwd, preexec_fn=die_with_parent, errors="replace")
     try:
         out, err = child.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
@@ -50,12 +55,10 @@ class Daemon:
         self.argv = argv
         self.log_path = log_path
         self.isolated = isolated
-        merged = dict(os.environ)
-        merged.update(env or {})
         if isolated:
             argv = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"] + argv
         with open(log_path, "ab") as log:
-            self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=merged, cwd=cwd,
+            self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment(env), cwd=cwd,
                                             preexec_fn=die_with_parent)
 
     def pid(self):

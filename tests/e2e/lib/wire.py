@@ -45,7 +45,8 @@ class Stream:
             self.connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
             self.connection.sock.settimeout(timeout)
             self.connection.sock.connect(address)
-        self.connection.putrequest(method, path, skip_accept_encoding=True)
+        named = {name.lower() for name in headers or {}}
+        self.connection.putrequest(method, path, skip_host="host" in named, skip_accept_encoding=True)
         for name, value in (headers or {}).items():
             self.connection.putheader(name, value)
         self.connection.endheaders()
