@@ -1,7 +1,9 @@
 // "<target>\n<Host>": whatever is asked for, only configured registries and well-formed names come out.
+// Sources: src/serve/route.cc
 #include <algorithm>
 #include <cstdlib>
 
+#include "shoal/registry/name.h"
 #include "shoal/serve/route.h"
 
 using namespace shoal;
