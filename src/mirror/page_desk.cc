@@ -15,6 +15,7 @@ struct PageDesk::Flight {
   std::unique_ptr<Retrier<upstream::TagPage>> retrier;
   std::vector<Box<TagPage>> waiting;
   base::Timer patience;
+  bool patient = false;
 };
 
 PageDesk::PageDesk(const DeskParts& parts, const MirrorOptions& options) : parts_(parts), options_(options) {}
@@ -26,7 +27,8 @@ void PageDesk::tags(const Target& target, std::string query, Box<TagPage> box) {
   auto flight = std::make_unique<Flight>();
   flight->source = *source;
   flight->query = std::move(query);
-  ask("tags " + source->canonical + "?" + flight->query, std::move(flight), std::move(box));
+  const auto key = "tags " + source->canonical + "?" + flight->query;  // before the arguments move the flight away
+  ask(key, std::move(flight), std::move(box));
 }
 
 void PageDesk::referrers(const Target& target, const base::Digest& digest, std::string query, Box<TagPage> box) {
@@ -36,21 +38,24 @@ void PageDesk::referrers(const Target& target, const base::Digest& digest, std::
   flight->source = *source;
   flight->query = std::move(query);
   flight->subject = digest;
-  ask("referrers " + source->canonical + "@" + digest.to_string() + "?" + flight->query, std::move(flight),
-      std::move(box));
+  const auto key = "referrers " + source->canonical + "@" + digest.to_string() + "?" + flight->query;
+  ask(key, std::move(flight), std::move(box));
 }
 
 void PageDesk::ask(const std::string& key, std::unique_ptr<Flight> fresh, Box<TagPage> box) {
-  if (stopping_ || flights_.size() >= options_.max_waiting) return box->answer(box, overloaded());
+  if (stopping_) return box->answer(box, stopping());
+  if (waiting_ >= options_.max_waiting) return box->answer(box, overloaded());
+  ++waiting_;
   auto& flight = flights_[key];
   if (flight) {
     parts_.probe.joined_flight();
     flight->waiting.push_back(std::move(box));
+    if (!flight->patient) wait_for(*flight, key);
     return;
   }
   flight = std::move(fresh);
   flight->waiting.push_back(std::move(box));
-  flight->patience = parts_.loop.schedule(options_.answer_wait, [this, key] { waited_long_enough(key); });
+  wait_for(*flight, key);
   Flight* raw = flight.get();
   flight->retrier = std::make_unique<Retrier<upstream::TagPage>>(
       parts_.loop, *raw->source.upstream, options_.retry,
@@ -63,9 +68,18 @@ void PageDesk::ask(const std::string& key, std::unique_ptr<Flight> fresh, Box<Ta
   flight->retrier->start();
 }
 
+// With tags in hand to tell instead, nobody waits for long.
+void PageDesk::wait_for(Flight& flight, const std::string& key) {
+  const bool held = !flight.subject && !parts_.index.store().list_tags(flight.source.canonical, "", 1).empty();
+  const auto wait = held ? flight.source.upstream->options().tags.revalidate_wait : options_.answer_wait;
+  flight.patient = true;
+  flight.patience = parts_.loop.schedule(wait, [this, key] { waited_long_enough(key); });
+}
+
 void PageDesk::waited_long_enough(const std::string& key) {
   const auto it = flights_.find(key);
   if (it == flights_.end()) return;
+  it->second->patient = false;
   answer_failure(*it->second, {upstream::Failure::Kind::timeout, 0, std::chrono::seconds(5),
                                it->second->source.registry + " has not answered yet"});
 }
@@ -74,6 +88,7 @@ void PageDesk::answer_failure(Flight& flight, const upstream::Failure& failure) 
   auto held = failure.kind == upstream::Failure::Kind::not_found ? std::nullopt : held_tags(flight);
   if (held) held->provenance.detail = failure.message;
   for (auto& box : std::exchange(flight.waiting, {})) {
+    --waiting_;
     if (held) {
       box->answer(box, *held);
     } else {
@@ -118,6 +133,7 @@ void PageDesk::landed(const std::string& key, upstream::Outcome<upstream::TagPag
     TagPage reply{page.body, page.content_type, page.next, page.headers, {}};
     reply.provenance.kind = Provenance::Kind::miss;
     for (auto& box : std::exchange(flight->waiting, {})) {
+      --waiting_;
       box->answer(box, reply);
       reply.provenance.kind = Provenance::Kind::collapsed;
     }
@@ -128,9 +144,10 @@ void PageDesk::landed(const std::string& key, upstream::Outcome<upstream::TagPag
 void PageDesk::stop() {
   stopping_ = true;
   for (auto& [key, flight] : flights_) {
-    for (auto& box : flight->waiting) box->answer(box, overloaded());
+    for (auto& box : flight->waiting) box->answer(box, stopping());
   }
   flights_.clear();
+  waiting_ = 0;
 }
 
 }  // namespace shoal::mirror
