@@ -60,6 +60,13 @@ def check_file(path, module, table, breaches):
                 breaches.append(f"{where}:{number}: {header} belongs to {', '.join(sorted(owners))} only")
 
 
+def check_map(breaches):
+    """src/README.md says where things are: every file it names is there."""
+    for name in re.findall(r"`(\w+/\w+\.(?:cc|h))`", (TOP / "src" / "README.md").read_text()):
+        if not (TOP / "src" / name).is_file():
+            breaches.append(f"src/README.md: names {name}, which is not there")
+
+
 def main():
     table = module_table()
     breaches = []
@@ -74,6 +81,7 @@ def main():
         for path in files:
             checked += 1
             check_file(path, module, table, breaches)
+    check_map(breaches)
     for folder in (TOP / "src", TOP / "include" / "shoal"):
         for entry in sorted(folder.iterdir()):
             if entry.is_dir() and entry.name not in table:
