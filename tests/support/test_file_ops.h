@@ -149,15 +149,11 @@ class ForgettingFileOps final : public FailingFileOps {
     return result;
   }
   base::Result<void> remove(const std::string& path) override {
-    const std::string saved = path + ".unlinked";  // a hard link changes ctime, as a recovered inode might
-    (void)::link(path.c_str(), saved.c_str());
-    auto result = FailingFileOps::remove(path);
-    if (result.ok()) {
-      changes_.push_back({std::filesystem::path(path).parent_path(), path, saved});
-    } else {
-      (void)::unlink(saved.c_str());
-    }
-    return result;
+    if (const int e = hit(Op::remove)) return base::from_errno(e, "remove", path);
+    const std::string saved = path + ".unlinked";  // it may come back
+    if (::rename(path.c_str(), saved.c_str()) != 0) return base::from_errno(errno, "remove", path);
+    changes_.push_back({std::filesystem::path(path).parent_path(), path, saved});
+    return {};
   }
 
   void lose_unsynced() {
