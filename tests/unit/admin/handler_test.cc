@@ -1,0 +1,290 @@
+// The admin handlers over a real store in a temporary directory; pool and loop are turned by hand.
+#include <gtest/gtest.h>
+
+#include <future>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "shoal/admin/admin.h"
+#include "shoal/net/event_loop.h"
+#include "support/fake_loop.h"
+#include "support/temp_dir.h"
+
+namespace shoal::admin {
+namespace {
+
+using nlohmann::json;
+
+class FakeNode final : public NodeView {
+ public:
+  std::string version() const override { return "1.2.3"; }
+  base::WallTime started() const override { return base::WallTime(std::chrono::seconds(1'800'000'000)); }
+  bool draining() const override { return is_draining; }
+  std::string stuck_loop() const override { return stuck; }
+  std::vector<std::string> addresses() const override { return {"127.0.0.1:5000"}; }
+  std::size_t connections() const override { return 3; }
+  std::vector<std::shared_ptr<upstream::UpstreamState>> upstreams() const override { return states; }
+  std::string config_text() const override { return "server:\n  loops: 0\n"; }
+  void reload(base::UniqueFunction<void(ReloadReport)> done) override { done(report); }
+
+  bool is_draining = false;
+  std::string stuck;
+  ReloadReport report;
+  std::vector<std::shared_ptr<upstream::UpstreamState>> states;
+};
+
+// Catches one answer.
+class Catcher final : public http::Responder::Target {
+ public:
+  void respond(std::uint64_t, http::Response response) override { answer.emplace(std::move(response)); }
+  std::optional<http::Response> answer;
+};
+
+class Handlers : public ::testing::Test {
+ protected:
+  Handlers() {
+    store::StoreOptions options;
+    options.path = dir_.file("store");
+    options.min_free = 0;
+    auto opened = store::Store::open(options, disk_, clock_);
+    if (!opened.ok()) throw std::runtime_error(opened.error().message());
+    store_ = std::move(*opened);
+    handler_ = std::make_unique<AdminHandler>(parts(), std::vector<std::string>{});
+  }
+  Parts parts() { return {loop_, pool_, *store_, metrics_, node_}; }
+
+  void commit(std::vector<store::Write> writes) {
+    std::promise<bool> done;
+    auto result = done.get_future();
+    store_->commit(std::move(writes), disk_, [&done](base::Result<void> r) { done.set_value(r.ok()); });
+    ASSERT_TRUE(result.get());
+  }
+
+  // Runs pool and loop until the answer is there; the store's own threads may have a part in it.
+  http::Response ask(http::Handler& handler, http::Method method, std::string target, bool header = true) {
+    http::Request request;
+    request.method = method;
+    request.target = std::move(target);
+    request.host = "127.0.0.1:5001";
+    if (header) request.headers.add("X-Shoal", "1");
+    const auto catcher = std::make_shared<Catcher>();
+    const auto operation = handler.handle(request, http::Responder(catcher, 1));
+    for (int i = 0; i < 200'000 && !catcher->answer; ++i) {
+      pool_.run_all();
+      loop_.post_here();
+      std::this_thread::yield();
+    }
+    if (!catcher->answer) throw std::runtime_error("no answer");
+    return std::move(*catcher->answer);
+  }
+  http::Response get(std::string target) { return ask(*handler_, http::Method::get, std::move(target)); }
+  json get_json(std::string target) {
+    auto response = get(std::move(target));
+    EXPECT_EQ(response.status, 200) << response.text;
+    return json::parse(response.text);
+  }
+
+  // A loop whose posts may come from the store's writer thread.
+  class SharedLoop final : public base::Loop {
+   public:
+    void post(base::UniqueFunction<void()> work) override {
+      const std::lock_guard lock(mutex_);
+      queue_.push_back(std::move(work));
+    }
+    void post_here() {
+      for (;;) {
+        base::UniqueFunction<void()> work;
+        {
+          const std::lock_guard lock(mutex_);
+          if (queue_.empty()) return;
+          work = std::move(queue_.front());
+          queue_.pop_front();
+        }
+        work();
+      }
+    }
+    base::Timer schedule(std::chrono::milliseconds, base::UniqueFunction<void()>) override { return {}; }
+    bool in_loop() const override { return true; }
+    base::SteadyTime now() const override { return {}; }
+    unsigned index() const override { return 0; }
+
+   private:
+    std::mutex mutex_;
+    std::deque<base::UniqueFunction<void()>> queue_;
+  };
+
+  test::TempDir dir_;
+  test::FakeClock clock_;
+  net::ThreadPool disk_{2};
+  test::FakeExecutor pool_;
+  SharedLoop loop_;
+  obs::Metrics metrics_;
+  FakeNode node_;
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<AdminHandler> handler_;
+};
+
+constexpr const char* kLayer = "sha256:1111111111111111111111111111111111111111111111111111111111111111";
+
+class WithImage : public Handlers {
+ protected:
+  void SetUp() override {
+    const std::string manifest =
+        R"({"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":)"
+        R"("application/vnd.oci.image.config.v1+json","digest":"sha256:)" +
+        std::string(64, '2') +
+        R"(","size":10},"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip",)"
+        R"("digest":")" +
+        kLayer + R"(","size":100}]})";
+    digest_ = base::digest_of(manifest).to_string();
+    const auto digest = base::digest_of(manifest);
+    const auto now = clock_.wall_now();
+    const auto bytes = std::make_shared<const std::string>(manifest);
+    commit({store::PutManifest{"docker.io/library/nginx", digest, "application/vnd.oci.image.manifest.v1+json", bytes,
+                               now},
+            store::PutTag{"docker.io/library/nginx", "1", {digest, now, now}},
+            store::PutTag{"docker.io/library/nginx", "2", {digest, now, now}},
+            store::PutManifest{"docker.io/library/redis", digest, "application/vnd.oci.image.manifest.v1+json", bytes,
+                               now},
+            store::PutTag{"docker.io/library/redis", "7", {digest, now, now}}});
+  }
+  std::string digest_;
+};
+
+TEST_F(Handlers, HealthIsOkWhileLoopsTurn) {
+  EXPECT_EQ(get("/healthz").text, "ok\n");
+  node_.stuck = "event loop 1 has not turned for 12 s";
+  EXPECT_EQ(get("/healthz").status, 503);
+}
+
+TEST_F(Handlers, ReadinessTellsItsReasons) {
+  EXPECT_EQ(json::parse(get("/readyz").text)["ready"], true);
+  node_.is_draining = true;
+  const auto response = get("/readyz");
+  EXPECT_EQ(response.status, 503);
+  EXPECT_NE(response.text.find("draining"), std::string::npos);
+}
+
+TEST_F(Handlers, MainListenerHasHealthAndMetricsOnlyAsConfigured) {
+  metrics_.counter("shoal_x_total", "X.").add();
+  HealthHandler with(parts(), true), without(parts(), false);
+  const auto metrics = ask(with, http::Method::get, "/metrics");
+  EXPECT_EQ(metrics.status, 200);
+  EXPECT_NE(metrics.text.find("shoal_x_total 1"), std::string::npos);
+  EXPECT_EQ(metrics.headers.get("Content-Type"), "text/plain; version=0.0.4; charset=utf-8");
+  EXPECT_EQ(ask(without, http::Method::get, "/metrics").status, 404);
+  EXPECT_EQ(ask(with, http::Method::get, "/api/v1/status").status, 404);
+  EXPECT_EQ(ask(with, http::Method::post, "/healthz").status, 405);
+}
+
+TEST_F(Handlers, StatusTellsVersionStoreAndUpstreams) {
+  upstream::UpstreamOptions options;
+  options.name = "docker.io";
+  options.urls = {"https://registry-1.docker.io"};
+  node_.states.push_back(upstream::make_state(options, clock_));
+  const auto status = get_json("/api/v1/status");
+  EXPECT_EQ(status["version"], "1.2.3");
+  EXPECT_EQ(status["ready"], true);
+  EXPECT_EQ(status["store"]["read_only"], false);
+  EXPECT_EQ(status["upstreams"][0]["name"], "docker.io");
+  const auto upstreams = get_json("/api/v1/upstreams");
+  EXPECT_EQ(upstreams["upstreams"][0]["urls"][0]["url"], "https://registry-1.docker.io");
+}
+
+TEST_F(Handlers, ConfigurationIsText) { EXPECT_EQ(get("/api/v1/config").text, "server:\n  loops: 0\n"); }
+
+TEST_F(Handlers, ReloadReportsAndFailsWith422) {
+  node_.report.applied = {"log.level"};
+  node_.report.needs_restart = {"server.loops"};
+  auto response = ask(*handler_, http::Method::post, "/api/v1/reload");
+  EXPECT_EQ(response.status, 200);
+  EXPECT_EQ(json::parse(response.text)["needs_restart"][0], "server.loops");
+  node_.report.errors = {"shoal.yml:1: x: unknown key"};
+  EXPECT_EQ(ask(*handler_, http::Method::post, "/api/v1/reload").status, 422);
+}
+
+TEST_F(Handlers, ChangesWithoutTheHeaderAreRefused) {
+  EXPECT_EQ(ask(*handler_, http::Method::post, "/api/v1/reload", /*header=*/false).status, 403);
+  EXPECT_EQ(ask(*handler_, http::Method::del, "/api/v1/images/docker.io/x", /*header=*/false).status, 403);
+}
+
+TEST_F(WithImage, ListingHasRepositoriesWithTagsInPages) {
+  const auto first = get_json("/api/v1/images?n=1");
+  EXPECT_EQ(first["repositories"].size(), 1U);
+  EXPECT_EQ(first["repositories"][0]["name"], "docker.io/library/nginx");
+  EXPECT_EQ(first["repositories"][0]["tags"], (json{"1", "2"}));
+  const auto second = get_json("/api/v1/images?n=1&last=" + first["next"].get<std::string>());
+  EXPECT_EQ(second["repositories"][0]["name"], "docker.io/library/redis");
+  const auto third = get_json("/api/v1/images?n=1&last=" + second["next"].get<std::string>());
+  EXPECT_TRUE(third["repositories"].empty());
+  EXPECT_EQ(third["next"], "");
+}
+
+TEST_F(WithImage, RepositoryListsItsTags) {
+  const auto tags = get_json("/api/v1/images?repository=docker.io/library/nginx");
+  EXPECT_EQ(tags["tags"].size(), 2U);
+  EXPECT_EQ(tags["tags"][0]["digest"], digest_);
+  EXPECT_EQ(get_json("/api/v1/images/docker.io/library/nginx")["tags"].size(), 2U);
+  EXPECT_EQ(get("/api/v1/images/docker.io/library/ngin").status, 404);
+}
+
+TEST_F(WithImage, ShowTellsWhatIsHeld) {
+  for (const auto& reference : {std::string("tag=1"), "digest=" + digest_}) {
+    const auto image = get_json("/api/v1/images/docker.io/library/nginx?" + reference);
+    EXPECT_EQ(image["digest"], digest_);
+    ASSERT_EQ(image["children"].size(), 2U);
+    EXPECT_EQ(image["children"][1]["digest"], kLayer);
+    EXPECT_EQ(image["children"][1]["held"], false);
+    EXPECT_EQ(image["named_bytes"], 110);
+    EXPECT_EQ(image["held_bytes"], 0);
+    EXPECT_EQ(image["manifest"]["schemaVersion"], 2);
+  }
+  EXPECT_EQ(get("/api/v1/images/docker.io/library/nginx?tag=3").status, 404);
+  EXPECT_EQ(get("/api/v1/images/docker.io/library/redis?tag=1").status, 404);
+  EXPECT_EQ(get("/api/v1/images/docker.io/library/nginx?digest=nonsense").status, 400);
+}
+
+TEST_F(WithImage, RemovesATagOrARepositoryAndNothingByMistake) {
+  const auto remove = [this](const char* what) {
+    return ask(*handler_, http::Method::del, std::string("/api/v1/images/docker.io/library/nginx") + what).status;
+  };
+  for (const char* mistake : {"?tg=1", "?digest=sha256:00", "?tag=", "?tag=1&x=y"}) EXPECT_EQ(remove(mistake), 400);
+  EXPECT_EQ(remove("?tag=9"), 404);
+  EXPECT_EQ(remove("?tag=1"), 200);
+  EXPECT_EQ(get_json("/api/v1/images/docker.io/library/nginx")["tags"].size(), 1U);
+  EXPECT_EQ(remove(""), 200);
+  EXPECT_EQ(remove(""), 404);
+  EXPECT_EQ(get_json("/api/v1/images")["repositories"].size(), 1U);
+}
+
+TEST_F(WithImage, RemovingABlobThatIsNotHeldIs404) {
+  const auto remove = [this](std::string digest) {
+    return ask(*handler_, http::Method::del, "/api/v1/blobs/" + digest).status;
+  };
+  EXPECT_EQ(remove(kLayer), 404);
+  EXPECT_EQ(remove("nonsense"), 400);
+}
+
+TEST_F(Handlers, UnknownPathsAndMethodsAreRefused) {
+  EXPECT_EQ(get("/api/v1/nothing").status, 404);
+  EXPECT_EQ(get("/").status, 404);
+  EXPECT_EQ(get("/api/v1/images?n=0").status, 400);
+  EXPECT_EQ(get("/api/v1/images?n=-1").status, 400);
+  EXPECT_EQ(ask(*handler_, http::Method::put, "/api/v1/status").status, 405);
+  EXPECT_EQ(ask(*handler_, http::Method::post, "/api/v1/status").status, 404);
+}
+
+TEST_F(Handlers, AJobStillQueuedWhenTheHandlerGoesDoesNothing) {
+  http::Request request;
+  request.target = "/api/v1/status";
+  request.host = "localhost";
+  const auto catcher = std::make_shared<Catcher>();
+  const auto operation = handler_->handle(request, http::Responder(catcher, 1));
+  handler_.reset();
+  pool_.run_all();
+  loop_.post_here();
+  EXPECT_FALSE(catcher->answer);
+}
+
+}  // namespace
+}  // namespace shoal::admin
