@@ -1,7 +1,9 @@
 #include "blob_desk.h"
 
 #include "explain.h"
+#include "fill_blob.h"
 #include "hash_only.h"
+#include "proof_call.h"
 #include "shoal/obs/log.h"
 
 namespace shoal::mirror {
@@ -11,81 +13,26 @@ std::string proof_key(const std::string& canonical, const base::Digest& digest) 
   return canonical + '@' + digest.to_string();
 }
 
-// A blob that is arriving.
-class FillBlob final : public Blob {
- public:
-  FillBlob(std::shared_ptr<FillState> state, base::Loop& loop, bool kept, Provenance provenance)
-      : Blob(std::move(provenance)), state_(std::move(state)), loop_(loop), kept_(kept), hold_(state_->attach(0)) {}
-  ~FillBlob() override { let_go(); }
+Refusal absent(const FillSource& source, const base::Digest& digest) {
+  return {Refusal::Kind::not_found, "blob " + digest.to_string() + " is not in " + source.canonical, {}};
+}
 
-  [[nodiscard]] std::optional<std::uint64_t> size() const override { return state_->size(); }
-  [[nodiscard]] bool seekable() const override { return kept_; }
-  [[nodiscard]] std::unique_ptr<base::ByteSource> read(base::ByteRange range) override {
-    auto reader = std::make_unique<FillReader>(state_, loop_, range.begin, range.end);
-    let_go();
-    return reader;
-  }
-  [[nodiscard]] std::unique_ptr<base::ByteSource> read_all() override {
-    auto reader = std::make_unique<FillReader>(state_, loop_, 0, std::nullopt);
-    let_go();
-    return reader;
-  }
-
- private:
-  void let_go() {
-    if (hold_ != 0) state_->detach(std::exchange(hold_, 0));
-  }
-  std::shared_ptr<FillState> state_;  // shared with the fill and its other readers
-  base::Loop& loop_;
-  bool kept_;
-  std::uint64_t hold_;  // bytes that cannot be kept wait for read()
-};
-
-// Is the blob in that repository? HEAD; where HEAD is refused, a GET that is dropped at its head.
-class ProofCall final : private upstream::BlobSink {
- public:
-  using Done = upstream::Registry::Done<upstream::BlobHead>;
-  ProofCall(base::Loop& loop, const FillSource& source, const base::Digest& digest)
-      : loop_(loop), source_(source), digest_(digest) {}
-
-  upstream::Call start(Done done) {
-    done_ = std::move(done);
-    return source_.upstream->head_blob(
-        source_.repository, digest_, [this](upstream::Outcome<upstream::BlobHead> outcome) {
-          const auto* failure = std::get_if<upstream::Failure>(&outcome);
-          if (failure == nullptr || !refuses_head(failure->status)) {
-            return std::exchange(done_, nullptr)(std::move(outcome));
-          }
-          get_ = source_.upstream->get_blob(source_.repository, digest_, 0, std::nullopt, 0, *this);
-        });
-  }
-
- private:
-  static bool refuses_head(int status) { return status == 400 || status == 403 || status == 405 || status == 501; }
-  void answer(upstream::Outcome<upstream::BlobHead> outcome) {
-    get_.cancel();
-    if (done_) std::exchange(done_, nullptr)(std::move(outcome));
-  }
-  void on_start(std::uint64_t, std::optional<std::uint64_t> total) override { answer(upstream::BlobHead{total}); }
-  fetch::Flow on_data(std::string_view) override { return fetch::Flow::pause; }
-  void on_end(std::optional<upstream::Failure> failure) override {
-    if (failure) answer(std::move(*failure));
-  }
-
-  base::Loop& loop_;
-  FillSource source_;
-  base::Digest digest_;
-  Done done_;
-  upstream::Call get_;
-};
+Refusal not_yet(const std::string& registry) {
+  return {Refusal::Kind::unavailable, registry + " has not answered yet", std::chrono::seconds(5)};
+}
 
 }  // namespace
 
+// The question whether a repository has a blob, and those who wait for it.
 struct BlobDesk::Proof {
+  struct Waiter {
+    Proven then;
+    base::Timer timer;
+  };
   Proof(BlobDesk& desk, FillSource s, const base::Digest& d)
       : source(std::move(s)),
         digest(d),
-        call(desk.parts_.loop, source, d),
+        call(source, d),
         retrier(
             desk.parts_.loop, *source.upstream, desk.options_.retry,
             [this](upstream::Registry::Done<upstream::BlobHead> done) { return call.start(std::move(done)); },
@@ -96,15 +43,15 @@ struct BlobDesk::Proof {
   base::Digest digest;
   ProofCall call;
   Retrier<upstream::BlobHead> retrier;
-  std::vector<Proven> waiting;
+  std::map<std::uint64_t, Waiter> waiting;
 };
 
 // A request that waits for its fill to have something to say.
 struct BlobDesk::Opening {
-  base::Digest digest;
   std::shared_ptr<FillState> state;  // shared with the fill, which may go first
-  bool kept;
-  Provenance provenance;
+  FillHold hold;                     // it is a reader already: the fill does not end for want of any
+  bool gated;
+  Provenance::Kind kind;
   Box<std::unique_ptr<Blob>> box;
   std::string registry;
   base::Timer timer;
@@ -113,64 +60,76 @@ struct BlobDesk::Opening {
 BlobDesk::BlobDesk(const DeskParts& parts, const MirrorOptions& options) : parts_(parts), options_(options) {}
 BlobDesk::~BlobDesk() = default;
 
-bool BlobDesk::known_absent(const std::string& canonical, const base::Digest& digest) const {
-  const auto until = parts_.index.find_absent(canonical, digest.to_string());
-  return until && parts_.clock.wall_now() < *until;
+bool BlobDesk::known_absent(const FillSource& source, const base::Digest& digest) const {
+  return still_absent(parts_.index.find_absent(source.canonical, digest.to_string()),
+                      source.upstream->options().tags.negative_ttl, parts_.clock.wall_now());
 }
 
 void BlobDesk::open(const Target& target, const base::Digest& digest, Box<std::unique_ptr<Blob>> box) {
   const auto source = source_of(parts_, target);
   if (!source) return box->answer(box, not_configured(target));
-  if (stopping_ || openings_.size() + proofs_.size() >= options_.max_waiting) return box->answer(box, overloaded());
+  if (stopping_) return box->answer(box, stopping());
+  if (crowded()) return box->answer(box, overloaded());
 
   const auto link = parts_.index.find_link(source->canonical, digest);
-  const bool proven = link && link->proven;
-  bool held = parts_.index.store().find_blob(digest).has_value();
-  if (proven && held) {
-    if (auto open = parts_.index.store().open_blob(digest); open.ok()) {
-      parts_.index.store().touch_blob(digest);
-      return box->answer(box, stored_blob(std::move(*open), Provenance{}));
-    }
-    held = false;  // damaged: a fill will look at it
-  }
-  if (!proven && known_absent(source->canonical, digest)) {
-    return box->answer(
-        box, Refusal{Refusal::Kind::not_found, "blob " + digest.to_string() + " is not in " + source->canonical, {}});
-  }
-
-  auto it = fills_.find(digest);
-  if (it != fills_.end() && !it->second->can_serve_from(0)) {
-    retired_.push_back(std::move(it->second));
-    fills_.erase(it);
-    it = fills_.end();
-  }
-  const bool running = it != fills_.end();
-  if (!proven && ((running && !it->second->serves(source->canonical)) || (!running && held))) {
-    return prove(*source, digest, [this, target, digest, box](const upstream::Outcome<upstream::BlobHead>& outcome) {
-      if (const auto* failure = std::get_if<upstream::Failure>(&outcome)) return box->answer(box, explain(*failure));
-      open(target, digest, box);
-    });
-  }
-  Provenance provenance;
-  if (running) {
-    provenance.kind = Provenance::Kind::collapsed;
-    it->second->join(*source);
-    return await(*it->second, target, digest, std::move(provenance), std::move(box));
-  }
-  if (fills_.size() + retired_.size() >= options_.max_fills) return box->answer(box, overloaded());
-  const auto limit = source->upstream->options().max_blob_bytes;
-  if (limit != 0 && link && link->size && *link->size > limit) {
-    return box->answer(box, Refusal{Refusal::Kind::too_large, too_large(source->registry, limit), {}});
-  }
-  provenance.kind = Provenance::Kind::miss;
-  Fill* fill = start_fill(*source, digest, link);
-  await(*fill, target, digest, std::move(provenance), std::move(box));
+  if (link && link->proven) return open_proven(*source, digest, std::move(box));
+  if (known_absent(*source, digest)) return box->answer(box, absent(*source, digest));
+  const auto* other = running(digest);
+  const bool others =
+      other != nullptr ? !other->serves(source->canonical) : parts_.index.store().find_blob(digest).has_value();
+  if (!others) return fill(*source, digest, /*proven=*/false, std::move(box));
+  prove(*source, digest,
+        [this, source = *source, digest, box](const upstream::Outcome<upstream::BlobHead>& outcome) mutable {
+          if (const auto* failure = std::get_if<upstream::Failure>(&outcome))
+            return box->answer(box, explain(*failure));
+          open_proven(source, digest, std::move(box));
+        });
 }
 
-Fill* BlobDesk::start_fill(FillSource source, const base::Digest& digest,
-                           const std::optional<store::LinkRecord>& link) {
-  auto& store = parts_.index.store();
+void BlobDesk::open_proven(const FillSource& source, const base::Digest& digest, Box<std::unique_ptr<Blob>> box) {
+  if (auto open = parts_.index.store().open_blob(digest); open.ok()) {  // damaged: a fill will look at it
+    parts_.index.store().touch_blob(digest);
+    return box->answer(box, stored_blob(std::move(*open), Provenance{}));
+  }
+  if (running(digest) == nullptr && known_absent(source, digest)) return box->answer(box, absent(source, digest));
+  fill(source, digest, /*proven=*/true, std::move(box));
+}
+
+// The fill of that digest that can be joined.
+Fill* BlobDesk::running(const base::Digest& digest) {
+  const auto it = fills_.find(digest);
+  if (it == fills_.end()) return nullptr;
+  const auto& fill = *it->second;
+  if (fill.over() && !fill.state()->is_verified()) {  // its end is not this request's end
+    fills_.erase(it);
+    return nullptr;
+  }
+  if (!fill.can_serve_from(0)) {
+    retired_.push_back(std::move(it->second));
+    fills_.erase(it);
+    return nullptr;
+  }
+  return it->second.get();
+}
+
+void BlobDesk::fill(const FillSource& source, const base::Digest& digest, bool proven, Box<std::unique_ptr<Blob>> box) {
+  if (Fill* joined = running(digest)) {
+    joined->join(source);
+    return await(*joined, source, Provenance::Kind::collapsed, std::move(box));
+  }
+  if (fills_.size() + retired_.size() >= options_.max_fills) return box->answer(box, overloaded());
+  const auto link = parts_.index.find_link(source.canonical, digest);
   const auto size = link ? link->size : std::nullopt;
+  const auto limit = source.upstream->options().max_blob_bytes;
+  if (limit != 0 && size && *size > limit) {
+    return box->answer(box, Refusal{Refusal::Kind::too_large, too_large(source.registry, limit), {}});
+  }
+  await(*start_fill(source, digest, size, proven), source, Provenance::Kind::miss, std::move(box));
+}
+
+Fill* BlobDesk::start_fill(const FillSource& source, const base::Digest& digest, std::optional<std::uint64_t> size,
+                           bool proven) {
+  auto& store = parts_.index.store();
   bool kept = store.admit(size.value_or(0)) == store::Admission::keep;
   std::unique_ptr<store::FillFile> file;
   if (kept) {
@@ -183,9 +142,8 @@ Fill* BlobDesk::start_fill(FillSource source, const base::Digest& digest,
     }
   }
   if (!kept) file = make_hash_only_fill(digest, parts_.loop, parts_.disk);
-  auto fill =
-      std::make_unique<Fill>(Fill::Parts{parts_.loop, parts_.clock, parts_.index, parts_.disk, parts_.probe}, options_,
-                             digest, std::move(source), size, link && link->proven, std::move(file), kept);
+  auto fill = std::make_unique<Fill>(Fill::Parts{parts_.loop, parts_.clock, parts_.index, parts_.disk, parts_.probe},
+                                     options_, digest, source, size, proven, std::move(file), kept);
   Fill* raw = fill.get();
   raw->when_finished([this, raw] { fill_finished(raw); });
   fills_.emplace(digest, std::move(fill));
@@ -198,54 +156,71 @@ void BlobDesk::fill_finished(const Fill* fill) {
   std::erase_if(retired_, [fill](const auto& entry) { return entry.get() == fill; });
 }
 
-void BlobDesk::await(Fill& fill, const Target& target, const base::Digest& digest, Provenance provenance,
-                     Box<std::unique_ptr<Blob>> box) {
-  provenance.stored = fill.kept();
-  if (!fill.kept()) provenance.detail = "not kept";
-  auto opening = std::make_unique<Opening>(
-      Opening{digest, fill.state(), fill.kept(), std::move(provenance), std::move(box), target.registry, {}});
-  Opening* raw = opening.get();
+void BlobDesk::await(Fill& fill, const FillSource& source, Provenance::Kind kind, Box<std::unique_ptr<Blob>> box) {
+  const auto id = next_id_++;
+  auto& opening = openings_[id];
+  opening = std::make_unique<Opening>(Opening{
+      fill.state(), FillHold(fill.state()), fill.gates(source.canonical), kind, std::move(box), source.registry, {}});
   const bool size_known = fill.state()->size().has_value();
-  raw->timer =
-      parts_.loop.schedule(size_known ? options_.header_wait : options_.answer_wait, [this, raw] { waited(*raw); });
-  openings_.push_back(std::move(opening));
-  fill.when_answerable([watch = life_.watch(), this, raw] {
-    if (watch.gone()) return;
-    for (const auto& waiting : openings_) {
-      if (waiting.get() == raw) return answer_opening(*raw);
-    }
+  opening->timer =
+      parts_.loop.schedule(size_known ? options_.header_wait : options_.answer_wait, [this, id] { waited(id); });
+  fill.when_answerable(source.canonical, [watch = life_.watch(), this, id] {
+    if (!watch.gone()) answer_opening(id);
   });
 }
 
 // Some clients give up on an answer without a head after 30 s. Upstream that is only slow is waited for with the head
 // sent; one that has failed already gets the client an error it can act on.
-void BlobDesk::waited(Opening& opening) {
-  const auto fill = fills_.find(opening.digest);
-  const bool troubled = fill == fills_.end() || fill->second->troubled();
-  if (troubled || !opening.state->size()) {
-    opening.box->answer(opening.box, Refusal{Refusal::Kind::unavailable, opening.registry + " has not answered yet",
-                                             std::chrono::seconds(5)});
-  }
-  answer_opening(opening);
+void BlobDesk::waited(std::uint64_t id) {
+  const auto it = openings_.find(id);
+  if (it == openings_.end()) return;
+  const auto& opening = *it->second;
+  if (opening.state->troubled() || !opening.state->size()) opening.box->answer(opening.box, not_yet(opening.registry));
+  answer_opening(id);
 }
 
-void BlobDesk::answer_opening(Opening& opening) {
-  auto& box = opening.box;
-  if (const auto refusal = opening.state->failure()) {
-    box->answer(box, *refusal);
-  } else if (box->wanted()) {
-    box->answer(box, std::make_unique<FillBlob>(opening.state, box->loop(), opening.kept, opening.provenance));
+void BlobDesk::answer_opening(std::uint64_t id) {
+  const auto it = openings_.find(id);
+  if (it == openings_.end()) return;
+  const auto opening = std::move(it->second);
+  openings_.erase(it);
+  const auto& box = opening->box;
+  if (!box->wanted() || box->answered()) return;  // its hold goes, and the fill hears of it
+  if (auto refusal = opening->state->failure()) return box->answer(box, std::move(*refusal));
+  if (opening->gated) {
+    if (auto refusal = opening->state->unproven_refusal()) return box->answer(box, std::move(*refusal));
   }
-  openings_.remove_if([&opening](const auto& waiting) { return waiting.get() == &opening; });
+  Provenance provenance;
+  provenance.kind = opening->kind;
+  provenance.stored = opening->state->kept();
+  if (!provenance.stored) provenance.detail = "not kept";
+  box->answer(box,
+              fill_blob(opening->state, std::move(opening->hold), box->loop(), opening->gated, std::move(provenance)));
 }
 
 void BlobDesk::prove(const FillSource& source, const base::Digest& digest, Proven then) {
   const auto key = proof_key(source.canonical, digest);
+  const auto id = next_id_++;
   auto& proof = proofs_[key];
   const bool fresh = proof == nullptr;
   if (fresh) proof = std::make_unique<Proof>(*this, source, digest);
-  proof->waiting.push_back(std::move(then));
+  ++proving_;
+  proof->waiting.emplace(id, Proof::Waiter{std::move(then), parts_.loop.schedule(options_.answer_wait, [this, key, id] {
+                                             proof_is_late(key, id);
+                                           })});
   if (fresh) proof->retrier.start();
+}
+
+// The question goes on, for those who come later.
+void BlobDesk::proof_is_late(const std::string& key, std::uint64_t waiter) {
+  const auto it = proofs_.find(key);
+  if (it == proofs_.end()) return;
+  auto node = it->second->waiting.extract(waiter);
+  if (node.empty()) return;
+  --proving_;
+  const auto& registry = it->second->source.registry;
+  node.mapped().then(upstream::Failure{upstream::Failure::Kind::timeout, 0, std::chrono::seconds(5),
+                                       registry + " has not answered yet"});
 }
 
 void BlobDesk::proved(const std::string& key, const upstream::Outcome<upstream::BlobHead>& outcome) {
@@ -253,54 +228,61 @@ void BlobDesk::proved(const std::string& key, const upstream::Outcome<upstream::
   if (it == proofs_.end()) return;
   auto proof = std::move(it->second);  // lives to the end of this call
   proofs_.erase(it);
+  proving_ -= proof->waiting.size();
   const auto& source = proof->source;
-  if (const auto* head = std::get_if<upstream::BlobHead>(&outcome)) {
-    parts_.index.commit({store::PutLink{source.canonical, proof->digest, {head->size, true}}});
+  if (std::holds_alternative<upstream::BlobHead>(outcome)) {
+    // Its size is upstream's word only: not remembered.
+    parts_.index.commit({store::PutLink{source.canonical, proof->digest, {std::nullopt, true}}});
   } else if (std::get<upstream::Failure>(outcome).kind == upstream::Failure::Kind::not_found) {
     const auto until = parts_.clock.wall_now() + source.upstream->options().tags.negative_ttl;
     parts_.index.commit({store::PutAbsent{source.canonical, proof->digest.to_string(), until}});
   }
-  for (auto& then : proof->waiting) then(outcome);
+  for (auto& [id, waiter] : std::exchange(proof->waiting, {})) waiter.then(outcome);
   parts_.loop.post([keep = std::shared_ptr<Proof>(std::move(proof))] {});  // we are inside its retrier's call
 }
 
 void BlobDesk::stat(const Target& target, const base::Digest& digest, Box<BlobStat> box) {
   const auto source = source_of(parts_, target);
   if (!source) return box->answer(box, not_configured(target));
-  if (stopping_ || openings_.size() + proofs_.size() >= options_.max_waiting) return box->answer(box, overloaded());
+  if (stopping_) return box->answer(box, stopping());
+  if (crowded()) return box->answer(box, overloaded());
   const auto link = parts_.index.find_link(source->canonical, digest);
   if (link && link->proven) {
     if (const auto record = parts_.index.store().find_blob(digest)) {
       return box->answer(box, BlobStat{record->size, Provenance{}});
     }
-    const auto fill = fills_.find(digest);
-    if (fill != fills_.end() && fill->second->answerable() && fill->second->state()->size()) {
-      return box->answer(box, BlobStat{*fill->second->state()->size(), {Provenance::Kind::collapsed, true, {}, ""}});
-    }
-  } else if (known_absent(source->canonical, digest)) {
-    return box->answer(
-        box, Refusal{Refusal::Kind::not_found, "blob " + digest.to_string() + " is not in " + source->canonical, {}});
+    const auto* fill = running(digest);
+    const auto size = fill != nullptr && fill->answerable(source->canonical) ? fill->state()->size() : std::nullopt;
+    if (size) return box->answer(box, BlobStat{*size, {Provenance::Kind::collapsed, fill->kept(), {}, ""}});
   }
+  if (known_absent(*source, digest)) return box->answer(box, absent(*source, digest));
   prove(*source, digest,
         [box, hint = link ? link->size : std::nullopt](const upstream::Outcome<upstream::BlobHead>& outcome) {
           if (const auto* failure = std::get_if<upstream::Failure>(&outcome))
             return box->answer(box, explain(*failure));
-          const auto size = std::get<upstream::BlobHead>(outcome).size;
-          if (!size && !hint) {
+          const auto size = hint ? hint : std::get<upstream::BlobHead>(outcome).size;
+          if (!size) {
             return box->answer(box, Refusal{Refusal::Kind::unavailable, "upstream does not tell the blob's size",
                                             std::chrono::seconds(5)});
           }
-          box->answer(box, BlobStat{size ? *size : *hint, {Provenance::Kind::miss, false, {}, ""}});
+          box->answer(box, BlobStat{*size, {Provenance::Kind::miss, false, {}, ""}});
         });
 }
 
 void BlobDesk::stop() {
   stopping_ = true;
-  proofs_.clear();
+  const auto proofs = std::exchange(proofs_, {});
+  for (const auto& [key, proof] : proofs) {
+    for (auto& [id, waiter] : std::exchange(proof->waiting, {})) {
+      waiter.then(
+          upstream::Failure{upstream::Failure::Kind::unavailable, 0, std::chrono::seconds(1), stopping().message});
+    }
+  }
+  proving_ = 0;
+  const auto openings = std::exchange(openings_, {});
+  for (const auto& [id, opening] : openings) opening->box->answer(opening->box, stopping());
   fills_.clear();
   retired_.clear();
-  for (const auto& opening : openings_) opening->box->answer(opening->box, overloaded());
-  openings_.clear();
 }
 
 }  // namespace shoal::mirror

@@ -29,15 +29,20 @@ class BlobDesk {
   struct Opening;
   using Proven = base::UniqueFunction<void(const upstream::Outcome<upstream::BlobHead>&)>;
 
+  [[nodiscard]] bool crowded() const { return openings_.size() + proving_ >= options_.max_waiting; }
+  void open_proven(const FillSource& source, const base::Digest& digest, Box<std::unique_ptr<Blob>> box);
+  void fill(const FillSource& source, const base::Digest& digest, bool proven, Box<std::unique_ptr<Blob>> box);
+  [[nodiscard]] Fill* running(const base::Digest& digest);
   void prove(const FillSource& source, const base::Digest& digest, Proven then);
   void proved(const std::string& key, const upstream::Outcome<upstream::BlobHead>& outcome);
-  Fill* start_fill(FillSource source, const base::Digest& digest, const std::optional<store::LinkRecord>& link);
+  void proof_is_late(const std::string& key, std::uint64_t waiter);
+  Fill* start_fill(const FillSource& source, const base::Digest& digest, std::optional<std::uint64_t> size,
+                   bool proven);
   void fill_finished(const Fill* fill);
-  void await(Fill& fill, const Target& target, const base::Digest& digest, Provenance provenance,
-             Box<std::unique_ptr<Blob>> box);
-  void waited(Opening& opening);
-  void answer_opening(Opening& opening);
-  [[nodiscard]] bool known_absent(const std::string& canonical, const base::Digest& digest) const;
+  void await(Fill& fill, const FillSource& source, Provenance::Kind kind, Box<std::unique_ptr<Blob>> box);
+  void waited(std::uint64_t id);
+  void answer_opening(std::uint64_t id);
+  [[nodiscard]] bool known_absent(const FillSource& source, const base::Digest& digest) const;
 
   DeskParts parts_;
   MirrorOptions options_;
@@ -45,7 +50,9 @@ class BlobDesk {
   std::unordered_map<base::Digest, std::unique_ptr<Fill>> fills_;
   std::list<std::unique_ptr<Fill>> retired_;  // still running for their readers; nobody can join any more
   std::map<std::string, std::unique_ptr<Proof>> proofs_;
-  std::list<std::unique_ptr<Opening>> openings_;
+  std::size_t proving_ = 0;  // requests that wait for a proof
+  std::unordered_map<std::uint64_t, std::unique_ptr<Opening>> openings_;
+  std::uint64_t next_id_ = 1;
   base::Lifetime life_;
 };
 

@@ -29,6 +29,15 @@ struct DeskParts {
   return {Refusal::Kind::overloaded, "too many requests wait for upstream registries", std::chrono::seconds(5)};
 }
 
+[[nodiscard]] inline Refusal stopping() {
+  return {Refusal::Kind::overloaded, "this mirror is stopping", std::chrono::seconds(1)};
+}
+// Upstream's 404 holds for a while; not longer than `ttl` from now, though the clock may have been set back since.
+[[nodiscard]] inline bool still_absent(const std::optional<base::WallTime>& until, std::chrono::seconds ttl,
+                                       base::WallTime now) {
+  return until && now < *until && *until - now <= ttl;
+}
+
 // nullopt: not configured.
 [[nodiscard]] inline std::optional<FillSource> source_of(const DeskParts& parts, const Target& target) {
   auto* upstream = parts.upstreams.find(target.registry);

@@ -17,6 +17,18 @@ std::string_view to_word(upstream::Failure::Kind kind) {
   return "unavailable";
 }
 
+std::string_view to_word(Refusal::Kind kind) {
+  using Kind = Refusal::Kind;
+  switch (kind) {
+    case Kind::not_found: return "not_found";
+    case Kind::rate_limited: return "rate_limited";
+    case Kind::too_large: return "too_large";
+    case Kind::overloaded: return "overloaded";
+    case Kind::unavailable: break;
+  }
+  return "unavailable";
+}
+
 Refusal explain(const upstream::Failure& failure) {
   using Kind = upstream::Failure::Kind;
   switch (failure.kind) {

@@ -9,6 +9,7 @@
 namespace shoal::mirror {
 
 [[nodiscard]] std::string_view to_word(upstream::Failure::Kind kind);
+[[nodiscard]] std::string_view to_word(Refusal::Kind kind);
 // Only upstream's own 404 is "not found"; whatever else went wrong is our trouble, and worth asking again.
 [[nodiscard]] Refusal explain(const upstream::Failure& failure);
 

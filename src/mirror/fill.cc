@@ -1,7 +1,12 @@
 #include "fill.h"
 
+#include <algorithm>
+
 #include "explain.h"
 #include "hash_only.h"
+#include "proof_call.h"
+#include "retrier.h"
+#include "shoal/base/format.h"
 #include "shoal/obs/log.h"
 
 namespace shoal::mirror {
@@ -9,23 +14,37 @@ namespace {
 
 constexpr std::size_t kGather = 1 << 20;         // one append at most, while others are under way
 constexpr std::uint64_t kFruitful = 256 * 1024;  // an attempt that brought so much does not count as fruitless
-constexpr unsigned kMaxRestarts = 3;             // wrong bytes so often: give up
+constexpr unsigned kDoubtSizeAfter = 3;          // fruitless attempts, before what a manifest says is doubted
 
 }  // namespace
+
+struct Fill::Proof {
+  Proof(Fill& fill, upstream::Registry::Done<upstream::BlobHead> done)
+      : call(fill.source(), fill.digest_),
+        retrier(
+            fill.parts_.loop, *fill.source().upstream, fill.options_.retry,
+            [this](upstream::Registry::Done<upstream::BlobHead> answer) { return call.start(std::move(answer)); },
+            std::move(done)) {}
+  ProofCall call;
+  Retrier<upstream::BlobHead> retrier;
+};
 
 Fill::Fill(const Parts& parts, const MirrorOptions& options, const base::Digest& digest, FillSource source,
            std::optional<std::uint64_t> size, bool proven, std::unique_ptr<store::FillFile> file, bool kept)
     : parts_(parts),
       options_(options),
       digest_(digest),
+      unproven_(proven ? std::string() : source.canonical),
+      sure_size_(size),
       file_(std::move(file)),
-      proven_(proven),
       kept_(kept),
       state_(std::make_shared<FillState>()),
       began_(parts.loop.now()),
       last_progress_(parts.loop.now()) {
   sources_.push_back(std::move(source));
   if (size) state_->set_size(*size);
+  if (proven) state_->proved();
+  if (!kept) state_->stop_keeping();
   parts_.probe.fills_running(+1);
 }
 
@@ -46,6 +65,13 @@ bool Fill::serves(const std::string& canonical) const {
   return false;
 }
 
+bool Fill::fetching() const {
+  return state_now_ == State::proving || state_now_ == State::asking || state_now_ == State::waiting ||
+         (state_now_ == State::streaming && !ended_);
+}
+
+bool Fill::pointless() const { return state_->readers() == 0 && (!kept_ || !options_.keep_filling); }
+
 void Fill::start() {
   enter(State::opening);
   parts_.probe.fill_started(source().registry);
@@ -60,6 +86,7 @@ void Fill::start() {
 void Fill::opened(base::Result<std::uint64_t> kept) {
   if (!kept.ok()) {
     stop_keeping(kept.error().message());
+    only_hash();
   } else {
     received_ = *kept;
     resumed_from_ = *kept;
@@ -68,29 +95,37 @@ void Fill::opened(base::Result<std::uint64_t> kept) {
     state_->advance(*kept);
   }
   if (received_ == 0 || state_->size() != received_) return ask();
-  if (proven_) return check();
+  if (is_proven()) return check();
   prove();
 }
 
 // All bytes are here from an earlier run, but whether this repository may show them only upstream can say.
 void Fill::prove() {
-  enter(State::asking);
-  call_ =
-      source().upstream->head_blob(source().repository, digest_, [this](upstream::Outcome<upstream::BlobHead> head) {
-        if (const auto* failure = std::get_if<upstream::Failure>(&head)) return give_up(*failure);
-        proven_ = true;
-        parts_.index.commit({store::PutLink{source().canonical, digest_, {received_, true}}});
-        check();
-      });
+  enter(State::proving);
+  proof_ = std::make_unique<Proof>(*this, [this](upstream::Outcome<upstream::BlobHead> head) {
+    if (const auto* failure = std::get_if<upstream::Failure>(&head)) return drop_source(explain(*failure));
+    proved();
+    check();
+  });
+  proof_->retrier.start();
+}
+
+void Fill::proved() {
+  if (is_proven()) return;
+  unproven_.clear();
+  parts_.index.commit({store::PutLink{source().canonical, digest_, {std::nullopt, true}}});
+  state_->proved();
 }
 
 void Fill::join(FillSource other) {
   parts_.probe.fill_joined();
   if (!serves(other.canonical)) sources_.push_back(std::move(other));
   // Whoever comes while upstream has long been silent should not wait out the rest of that silence.
-  const auto patience = source().upstream->options().stall_timeout / 3;
+  const auto& options = source().upstream->options();
+  const auto patience = state_now_ == State::asking ? options.first_byte_timeout / 2 : options.stall_timeout / 3;
   const bool silent = parts_.loop.now() - last_progress_ > patience;
-  if (silent && !failed_over_ && !paused_ && (state_now_ == State::asking || state_now_ == State::streaming)) {
+  const bool listening = state_now_ == State::asking || (state_now_ == State::streaming && !ended_ && !paused_);
+  if (silent && listening && !failed_over_) {
     failed_over_ = true;
     call_.cancel();
     flush();
@@ -100,20 +135,31 @@ void Fill::join(FillSource other) {
   }
 }
 
-void Fill::when_answerable(base::UniqueFunction<void()> answer) {
-  answers_.push_back(std::move(answer));
-  if (answerable()) became_answerable();
+bool Fill::can_answer(bool gated) const {
+  if (state_->failure()) return true;
+  if (gated && state_->unproven_refusal()) return true;
+  return (!gated || state_->is_proved()) && (started_ || state_->is_verified());
+}
+
+void Fill::when_answerable(const std::string& canonical, base::UniqueFunction<void()> answer) {
+  answers_.push_back({gates(canonical), std::move(answer)});
+  became_answerable();
 }
 
 void Fill::became_answerable() {
-  auto answers = std::exchange(answers_, {});
-  if (answers.empty()) return;
-  parts_.loop.post([answers = std::move(answers)]() mutable {
-    for (auto& answer : answers) answer();
+  const auto first = std::stable_partition(answers_.begin(), answers_.end(),
+                                           [this](const Answer& answer) { return !can_answer(answer.gated); });
+  std::vector<base::UniqueFunction<void()>> ready;
+  for (auto it = first; it != answers_.end(); ++it) ready.push_back(std::move(it->run));
+  answers_.erase(first, answers_.end());
+  if (ready.empty()) return;
+  parts_.loop.post([ready = std::move(ready)]() mutable {
+    for (auto& answer : ready) answer();
   });
 }
 
 void Fill::ask() {
+  if (pointless()) return abandon();
   enter(State::asking);
   ended_ = false;
   attempt_began_at_ = received_;
@@ -122,51 +168,66 @@ void Fill::ask() {
 }
 
 void Fill::on_start(std::uint64_t offset, std::optional<std::uint64_t> total) {
-  if (offset > received_) {  // never asked for; treat as an answer that cannot be used
+  const auto size = state_->size();
+  if (offset > received_ || (total && size && *total != *size)) {
     call_.cancel();
-    return retry({upstream::Failure::Kind::bad_answer, 206, {}, source().registry + ": answered another range"});
+    auto why = offset > received_
+                   ? source().registry + ": answered another range"
+                   : base::format("{}: says the blob has {} bytes, not {}", source().registry, *total, *size);
+    return retry({upstream::Failure::Kind::bad_answer, 200, {}, std::move(why)});
+  }
+  const auto limit = source().upstream->options().max_blob_bytes;
+  if (total && limit != 0 && *total > limit) {
+    call_.cancel();
+    return drop_source({Refusal::Kind::too_large, too_large(source().registry, limit), {}});
   }
   enter(State::streaming);
   skip_ = received_ - offset;
-  if (total) {
-    const auto limit = source().upstream->options().max_blob_bytes;
-    if (limit != 0 && *total > limit) {
-      call_.cancel();
-      return give_up({upstream::Failure::Kind::bad_answer, 0, {}, too_large(source().registry, limit)});
-    }
-    state_->set_size(*total);
-  }
+  if (total) state_->set_size(*total);
   if (kept_ && total && parts_.index.store().admit(*total) == store::Admission::pass_through && received_ == 0) {
     kept_ = false;
+    state_->stop_keeping();
     file_->discard();
-    file_ = make_hash_only_fill(digest_, parts_.loop, parts_.disk);
+    only_hash();
   }
-  if (!started_) {
-    started_ = true;
-    parts_.index.commit({store::PutLink{source().canonical, digest_, {total, true}}});
-    became_answerable();
-  }
+  proved();
+  started_ = true;
+  state_->set_troubled(false);
+  became_answerable();
 }
 
 fetch::Flow Fill::on_data(std::string_view bytes) {
   parts_.probe.upstream_bytes(bytes.size());
   last_progress_ = parts_.loop.now();
   failed_over_ = false;
-  if (skip_ > 0) {
-    const auto skipped = std::min<std::uint64_t>(skip_, bytes.size());
-    skip_ -= skipped;
-    bytes.remove_prefix(skipped);
-  }
-  if (bytes.empty()) return fetch::Flow::go_on;
+  const auto skipped = std::min<std::uint64_t>(skip_, bytes.size());
+  skip_ -= skipped;
+  bytes.remove_prefix(skipped);
+  const auto size = state_->size();
+  const bool more_than_all = size && bytes.size() > *size - received_;
+  if (more_than_all) bytes = bytes.substr(0, *size - received_);
   received_ += bytes.size();
   gathered_.append(bytes);
+  if (more_than_all) {  // whatever follows, the digest decides on what there should be
+    on_end(std::nullopt);
+    return fetch::Flow::go_on;
+  }
+  const auto limit = source().upstream->options().max_blob_bytes;
+  if (limit != 0 && received_ > limit) {
+    call_.cancel();
+    drop_source({Refusal::Kind::too_large, too_large(source().registry, limit), {}});
+    return fetch::Flow::go_on;
+  }
   if (writing_.empty() || gathered_.size() >= kGather) flush();
   paused_ = congested();
   return paused_ ? fetch::Flow::pause : fetch::Flow::go_on;
 }
 
+// A reader that has nothing left to take cannot make room: then bytes must come, whatever is in memory.
 bool Fill::congested() const {
-  return writing_bytes_ + gathered_.size() >= options_.write_queue || state_->spilled_bytes() >= options_.spill_memory;
+  if (writing_bytes_ + gathered_.size() >= options_.write_queue && !writing_.empty()) return true;
+  const auto backlog = state_->backlog();
+  return backlog > 0 && backlog >= options_.spill_memory;
 }
 
 void Fill::flush() {
@@ -180,6 +241,7 @@ void Fill::flush() {
 void Fill::appended(const std::shared_ptr<const std::string>& bytes, const base::Result<std::uint64_t>& result) {
   writing_bytes_ -= bytes->size();
   writing_.pop_front();
+  if (state_now_ == State::finished) return;
   if (result.ok()) {
     state_->advance(*result);
   } else {
@@ -193,20 +255,18 @@ void Fill::appended(const std::shared_ptr<const std::string>& bytes, const base:
   check();
 }
 
-void Fill::stop_keeping(std::string why) {
+void Fill::stop_keeping(std::string_view why) {
   kept_ = false;
+  state_->stop_keeping();
   file_->discard();  // what is there stays readable until the last reader let go of it
   obs::warn(obs::Category::mirror, "{} is passed on without being kept: {}", subject(), why);
 }
 
+// Only while nothing has been received: a hash cannot change horses.
+void Fill::only_hash() { file_ = make_hash_only_fill(digest_, parts_.loop, parts_.disk); }
+
 void Fill::drained() {
-  const bool nobody = state_->readers() == 0 && answers_.empty();
-  const bool pointless = !kept_ || !options_.keep_filling;
-  if (nobody && pointless && (state_now_ == State::asking || state_now_ == State::streaming)) {
-    call_.cancel();
-    state_->failed({Refusal::Kind::unavailable, "every client has left", {}});
-    return finish();
-  }
+  if (fetching() && pointless()) return abandon();
   resume_if_room();
 }
 
@@ -239,96 +299,82 @@ void Fill::on_end(std::optional<upstream::Failure> failure) {
 
 void Fill::retry(upstream::Failure failure) {
   ended_ = false;
-  if (failure.status == 416 && received_ > 0) return check();  // there may be nothing left to send
+  failed_over_ = false;
+  if (failure.status == 416 && received_ > 0) {  // it has the blob, and there may be nothing left to send
+    proved();
+    return check();
+  }
   if (received_ - attempt_began_at_ >= kFruitful) fruitless_ = 0;
   ++fruitless_;
-  const bool others = fruitless_ < sources_.size();
+  state_->set_troubled(!started_);
   auto policy = options_.retry;
   policy.max_attempts = source().upstream->options().retries + 1;
   if (!started_ && source().upstream->health().open) policy.max_attempts = std::min(policy.max_attempts, 2U);
   const auto delay = upstream::next_delay(policy, failure, fruitless_);
-  if (!delay && !others) return give_up(failure);
+  if (!delay) return drop_source(explain(failure));
   parts_.probe.fill_retried(source().registry, to_word(failure.kind));
+  const bool size_in_doubt = failure.kind == upstream::Failure::Kind::bad_answer && fruitless_ >= kDoubtSizeAfter;
+  if (size_in_doubt && received_ == 0 && state_->size()) {
+    sure_size_.reset();
+    state_->restart(std::nullopt);
+    state_->set_file(file_->file());
+  }
   ++attempt_;
+  if (is_proven()) current_ = (current_ + 1) % sources_.size();  // an unproven one is asked to the end: its right
   obs::debug(obs::Category::mirror, "{}: trying again from byte {} ({})", subject(), received_, failure.message);
   enter(State::waiting);
-  timer_ = parts_.loop.schedule(delay.value_or(std::chrono::milliseconds(0)), [this] { ask(); });
+  timer_ = parts_.loop.schedule(*delay, [this] { ask(); });
 }
 
-void Fill::check() {
-  enter(State::checking);
-  file_->verify([this](base::Result<bool> matches) { checked(matches.ok() && *matches); });
-}
-
-void Fill::checked(bool matches) {
-  if (!matches) {
-    const bool from_before = resumed_from_ > 0 && restarts_ == 0;
-    if (!from_before) {
-      source().upstream->report_corrupt(digest_.to_string());
-      parts_.probe.blob_was_corrupt(source().registry);
-    }
-    return start_over(from_before ? "kept bytes were damaged" : "digest mismatch");
+// The current source is no use. Others go on without it, and those who asked in its name, if it never said that it has
+// the blob, hear what it said.
+void Fill::drop_source(Refusal refusal) {
+  if (sources_.size() == 1) return give_up(std::move(refusal));
+  const auto& dropped = source();
+  if (refusal.kind == Refusal::Kind::not_found) remember_absent(dropped);
+  obs::debug(obs::Category::mirror, "{}: {}; another source goes on", subject(), refusal.message);
+  if (!is_proven()) {
+    unproven_.clear();
+    state_->refuse_unproven(std::move(refusal));
+    became_answerable();
   }
-  state_->verified(received_);
-  became_answerable();
-  publish();
-}
-
-void Fill::start_over(std::string why) {
-  obs::warn(obs::Category::mirror, "{}: {}; fetching it again from the start", subject(), why);
-  if (++restarts_ > kMaxRestarts) {
-    file_->discard();
-    return give_up(
-        {upstream::Failure::Kind::bad_answer, 0, {}, source().registry + ": what it sends does not match the digest"});
-  }
-  enter(State::restarting);
-  state_->restart();
-  received_ = 0;
-  resumed_from_ = 0;
+  sources_.erase(sources_.begin() + static_cast<std::ptrdiff_t>(current_));
+  current_ %= sources_.size();
+  fruitless_ = 0;
   ++attempt_;
-  file_->restart(std::move(why), [this](base::Result<void> result) {
-    if (!result.ok()) stop_keeping(result.error().message());
-    state_->set_file(file_->file());
-    ask();
+  enter(State::waiting);
+  timer_ = parts_.loop.schedule(std::chrono::milliseconds(0), [this] {
+    const bool complete = received_ > 0 && state_->size() == received_ && writing_.empty() && gathered_.empty();
+    complete ? check() : ask();
   });
 }
 
-void Fill::publish() {
-  if (!kept_) {
-    parts_.probe.fill_passed_through();
-    return finish();
-  }
-  enter(State::publishing);
-  file_->publish(source().canonical, [this](base::Result<store::OpenBlob> blob) {
-    if (blob.ok()) {
-      const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(parts_.loop.now() - began_);
-      parts_.probe.fill_published(received_, took);
-      obs::debug(obs::Category::mirror, "{}: {} bytes in {} ms, {} of them kept from before", subject(), received_,
-                 took.count(), resumed_from_);
-    } else {
-      obs::warn(obs::Category::mirror, "{} was served but not kept: {}", subject(), blob.error().message());
-    }
-    finish();
-  });
+void Fill::remember_absent(const FillSource& source) {
+  const auto until = parts_.clock.wall_now() + source.upstream->options().tags.negative_ttl;
+  parts_.index.commit({store::PutAbsent{source.canonical, digest_.to_string(), until}});
 }
 
-void Fill::give_up(const upstream::Failure& failure) {
-  const auto& target = source();
-  if (failure.kind == upstream::Failure::Kind::not_found) {
-    file_->discard();
-    const auto until = parts_.clock.wall_now() + target.upstream->options().tags.negative_ttl;
-    parts_.index.commit({store::PutAbsent{target.canonical, digest_.to_string(), until}});
+void Fill::give_up(Refusal refusal) {
+  if (refusal.kind == Refusal::Kind::not_found) {
+    if (resumed_from_ == 0) file_->discard();  // bytes of another repository's fill stay for it
+    remember_absent(source());
   } else {
-    obs::warn(obs::Category::mirror, "{} given up: {}", subject(), failure.message);
+    obs::warn(obs::Category::mirror, "{} given up: {}", subject(), refusal.message);
   }
-  parts_.probe.fill_failed(to_word(failure.kind));
-  state_->failed(explain(failure));
-  became_answerable();
+  parts_.probe.fill_failed(to_word(refusal.kind));
+  state_->failed(std::move(refusal));
+  finish();
+}
+
+void Fill::abandon() {
+  obs::debug(obs::Category::mirror, "{}: every client has left", subject());
+  state_->failed({Refusal::Kind::unavailable, "every client has left", std::chrono::seconds(1)});
   finish();
 }
 
 void Fill::finish() {
   enter(State::finished);
+  call_.cancel();
   timer_.cancel();
   became_answerable();
   parts_.loop.post([watch = life_.watch(), this] {

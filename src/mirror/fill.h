@@ -41,59 +41,78 @@ class Fill final : private upstream::BlobSink {
   // then.
   void when_finished(base::UniqueFunction<void()> finished) { finished_ = std::move(finished); }
   void start();
-  // A request of another repository (which has proven its right) or the same one joins; a stuck fetch is retried for
-  // it.
+  // A request of a repository that has proven its right, or of one that is already a source, joins; a stuck fetch is
+  // retried for it.
   void join(FillSource source);
   // `answer` runs once, later, when there is something to tell: upstream said yes, the blob is verified, or it failed.
-  void when_answerable(base::UniqueFunction<void()> answer);
+  void when_answerable(const std::string& canonical, base::UniqueFunction<void()> answer);
 
-  [[nodiscard]] bool answerable() const { return started_ || state_->is_verified() || state_->failure().has_value(); }
+  [[nodiscard]] bool answerable(const std::string& canonical) const { return can_answer(gates(canonical)); }
+  // Readers of that repository must not see a byte before upstream has said that it has the blob.
+  [[nodiscard]] bool gates(const std::string& canonical) const { return canonical == unproven_; }
   [[nodiscard]] const std::shared_ptr<FillState>& state() const { return state_; }
-  [[nodiscard]] bool troubled() const { return fruitless_ > 0 && !started_; }  // no attempt has brought anything yet
-  [[nodiscard]] bool serves(const std::string& canonical) const;               // is it one of the sources?
+  [[nodiscard]] bool over() const { return state_now_ == State::finished; }  // and not for use unless verified
+  [[nodiscard]] bool serves(const std::string& canonical) const;             // is it one of the sources?
   [[nodiscard]] bool kept() const { return kept_; }
   [[nodiscard]] bool can_serve_from(std::uint64_t begin) const { return state_->covers(begin); }
-  [[nodiscard]] std::uint64_t resumed_from() const { return resumed_from_; }
 
  private:
-  enum class State { idle, opening, asking, streaming, waiting, checking, publishing, restarting, finished };
+  enum class State { idle, opening, proving, asking, streaming, waiting, checking, publishing, restarting, finished };
   void enter(State next) { state_now_ = next; }
 
+  [[nodiscard]] bool can_answer(bool gated) const;
   void opened(base::Result<std::uint64_t> kept);
   void prove();
+  void proved();
   void ask();
   void on_start(std::uint64_t offset, std::optional<std::uint64_t> total) override;
   fetch::Flow on_data(std::string_view bytes) override;
   void on_end(std::optional<upstream::Failure> failure) override;
   void flush();
   void appended(const std::shared_ptr<const std::string>& bytes, const base::Result<std::uint64_t>& result);
-  void stop_keeping(std::string why);
+  void stop_keeping(std::string_view why);
+  void only_hash();
   void drained();
   void resume_if_room();
   void retry(upstream::Failure failure);
+  void drop_source(Refusal refusal);
+  void remember_absent(const FillSource& source);
   void check();
-  void checked(bool matches);
+  void checked(const base::Result<bool>& matches);
   void start_over(std::string why);
   void publish();
-  void give_up(const upstream::Failure& failure);
+  void give_up(Refusal refusal);
+  void abandon();
   void finish();
   void became_answerable();
   [[nodiscard]] std::string subject() const;
-  [[nodiscard]] const FillSource& source() const { return sources_[attempt_ % sources_.size()]; }
+  [[nodiscard]] const FillSource& source() const { return sources_[current_]; }
+  [[nodiscard]] bool is_proven() const { return unproven_.empty(); }
+  [[nodiscard]] bool fetching() const;
   [[nodiscard]] bool congested() const;
+  [[nodiscard]] bool pointless() const;
+
+  struct Proof;
+  struct Answer {
+    bool gated;
+    base::UniqueFunction<void()> run;
+  };
 
   Parts parts_;
   MirrorOptions options_;
   base::Digest digest_;
   std::vector<FillSource> sources_;
+  std::size_t current_ = 0;
+  std::string unproven_;  // canonical name of the first source until upstream said it has the blob; then ""
+  std::optional<std::uint64_t> sure_size_;  // from a manifest; upstream's own word is good for one round only
   std::unique_ptr<store::FillFile> file_;
-  bool proven_;
   bool kept_;
   base::UniqueFunction<void()> finished_;
   std::shared_ptr<FillState> state_;
   State state_now_ = State::idle;
 
   upstream::Call call_;
+  std::unique_ptr<Proof> proof_;
   base::Timer timer_;
   std::uint64_t received_ = 0;  // bytes of the blob handed to flush() so far, from its beginning
   std::uint64_t skip_ = 0;      // of this answer, already had
@@ -104,7 +123,7 @@ class Fill final : private upstream::BlobSink {
   bool failed_over_ = false;  // the current silence was already answered by a new attempt
   bool ended_ = false;        // upstream's answer is in; the disk has the rest to do
   std::optional<upstream::Failure> pending_failure_;
-  unsigned attempt_ = 0;    // over the fill's life: rotates sources and URLs
+  unsigned attempt_ = 0;    // over the fill's life: rotates URLs
   unsigned fruitless_ = 0;  // attempts since bytes last arrived
   unsigned restarts_ = 0;
   std::uint64_t attempt_began_at_ = 0;
@@ -112,7 +131,7 @@ class Fill final : private upstream::BlobSink {
   bool started_ = false;
   base::SteadyTime began_{};
   base::SteadyTime last_progress_{};
-  std::vector<base::UniqueFunction<void()>> answers_;
+  std::vector<Answer> answers_;
   base::Lifetime life_;
 };
 

@@ -35,9 +35,10 @@ void FillState::spill(Bytes bytes) {
   changed(lock);
 }
 
-void FillState::restart() {
+void FillState::restart(std::optional<std::uint64_t> size) {
   std::unique_lock lock(mutex_);
   ++generation_;
+  size_ = size;
   file_.reset();
   on_disk_ = 0;
   spilling_ = false;
@@ -60,6 +61,31 @@ void FillState::failed(Refusal refusal) {
   changed(lock);
 }
 
+void FillState::stop_keeping() {
+  const std::lock_guard lock(mutex_);
+  kept_ = false;
+}
+
+void FillState::set_troubled(bool troubled) {
+  const std::lock_guard lock(mutex_);
+  troubled_ = troubled;
+}
+
+void FillState::proved() {
+  std::unique_lock lock(mutex_);
+  if (right_ != Right::pending) return;
+  right_ = Right::given;
+  changed(lock);
+}
+
+void FillState::refuse_unproven(Refusal refusal) {
+  std::unique_lock lock(mutex_);
+  if (right_ != Right::pending) return;
+  right_ = Right::refused;
+  unproven_refusal_ = std::move(refusal);
+  changed(lock);
+}
+
 void FillState::on_readers_moved(base::UniqueFunction<void()> poke) {
   const std::lock_guard lock(mutex_);
   poke_ = std::move(poke);
@@ -68,6 +94,15 @@ void FillState::on_readers_moved(base::UniqueFunction<void()> poke) {
 std::uint64_t FillState::spilled_bytes() const {
   const std::lock_guard lock(mutex_);
   return window_end_ - window_begin_;
+}
+
+std::uint64_t FillState::backlog() const {
+  const std::lock_guard lock(mutex_);
+  if (!spilling_) return 0;
+  const auto held_back = verified_ ? 0 : kHeldBack;
+  const auto readable = window_end_ > held_back ? window_end_ - held_back : 0;
+  const auto from = slowest();
+  return readable > from ? readable - from : 0;
 }
 
 bool FillState::spilling() const {
@@ -100,6 +135,26 @@ std::optional<Refusal> FillState::failure() const {
   return failure_;
 }
 
+bool FillState::kept() const {
+  const std::lock_guard lock(mutex_);
+  return kept_;
+}
+
+bool FillState::troubled() const {
+  const std::lock_guard lock(mutex_);
+  return troubled_;
+}
+
+bool FillState::is_proved() const {
+  const std::lock_guard lock(mutex_);
+  return right_ == Right::given;
+}
+
+std::optional<Refusal> FillState::unproven_refusal() const {
+  const std::lock_guard lock(mutex_);
+  return unproven_refusal_;
+}
+
 std::uint64_t FillState::attach(std::uint64_t position) {
   const std::lock_guard lock(mutex_);
   const auto id = next_id_++;
@@ -117,12 +172,17 @@ void FillState::detach(std::uint64_t id) {
 
 std::uint64_t FillState::available() const { return spilling_ ? window_end_ : on_disk_; }
 
-bool FillState::drop_passed_chunks() {
-  if (window_.empty()) return false;
+std::uint64_t FillState::slowest() const {
   auto slowest = window_end_;
   for (const auto& [id, position] : positions_) slowest = std::min(slowest, position);
+  return slowest;
+}
+
+bool FillState::drop_passed_chunks() {
+  if (window_.empty()) return false;
+  const auto passed = slowest();
   bool dropped = false;
-  while (!window_.empty() && window_.front().offset + window_.front().bytes->size() <= slowest) {
+  while (!window_.empty() && window_.front().offset + window_.front().bytes->size() <= passed) {
     window_begin_ = window_.front().offset + window_.front().bytes->size();
     window_.pop_front();
     dropped = true;
@@ -139,25 +199,31 @@ base::Pulled FillState::pull(Cursor& cursor, std::uint64_t max) {
     }
     cursor.generation = generation_;
   }
-  if (!cursor.end && size_) cursor.end = std::max(*size_, cursor.begin);
-  if (cursor.end && cursor.position >= *cursor.end && (verified_ || cursor.end > cursor.begin))
-    return base::SourceEnd{};
   if (failure_) return base::Error(base::ErrorKind::gone, failure_->message);
+  if (cursor.gated && right_ == Right::refused) return base::Error(base::ErrorKind::gone, unproven_refusal_->message);
+  if (cursor.told && size_ && *size_ != *cursor.told) {
+    return base::Error(base::ErrorKind::corrupt, "the blob is not as large as upstream said");
+  }
+  if (cursor.gated && right_ == Right::pending) return base::SourcePending{};
+  auto end = cursor.end;
+  if (!end) end = size_ ? size_ : cursor.told;
+  if (end) end = std::max(*end, cursor.begin);
+  if (end && cursor.position >= *end && (verified_ || *end > cursor.begin)) return base::SourceEnd{};
 
   // A body that ends before the blob does waits for the verdict on the whole. Bytes that are not kept cannot wait, and
   // those on disk need not hold the others up.
-  const bool ends_early = cursor.end && size_ && *cursor.end < *size_;
-  if (spilling_ && !verified_ && ends_early && *cursor.end > on_disk_) {
+  const bool ends_early = end && size_ && *end < *size_;
+  if (spilling_ && !verified_ && ends_early && *end > on_disk_) {
     return base::Error(base::ErrorKind::full, "this blob cannot be kept; ask for it whole");
   }
-  const bool needs_window = !(ends_early && *cursor.end <= on_disk_);
+  const bool needs_window = !(ends_early && *end <= on_disk_);
   positions_[cursor.id] = needs_window ? cursor.position : UINT64_MAX;
 
   std::uint64_t limit = available();
   if (verified_) {
-    limit = std::min(limit, *cursor.end);
-  } else if (cursor.end) {
-    const auto held_from = *cursor.end > kHeldBack ? *cursor.end - kHeldBack : 0;
+    limit = std::min(limit, *end);
+  } else if (end) {
+    const auto held_from = *end > kHeldBack ? *end - kHeldBack : 0;
     limit = std::min(limit, std::max(held_from, cursor.begin));
   } else {
     limit = limit > kHeldBack ? limit - kHeldBack : 0;
@@ -181,7 +247,10 @@ base::Pulled FillState::pull(Cursor& cursor, std::uint64_t max) {
     cursor.position += view.size();
   }
   if (needs_window) positions_[cursor.id] = cursor.position;
-  if (spilling_ && drop_passed_chunks() && poke_) poke_();
+  if (spilling_) {
+    (void)drop_passed_chunks();  // the poke is due either way: there is less for the slowest to read
+    if (poke_) poke_();
+  }
   return piece;
 }
 
@@ -213,12 +282,11 @@ void FillState::changed(std::unique_lock<std::mutex>& lock) {
   }
 }
 
-FillReader::FillReader(std::shared_ptr<FillState> state, base::Loop& loop, std::uint64_t begin,
-                       std::optional<std::uint64_t> end)
-    : state_(std::move(state)), loop_(loop) {
-  cursor_.begin = cursor_.position = begin;
-  cursor_.end = end;
-  cursor_.id = state_->attach(begin);
+FillReader::FillReader(std::shared_ptr<FillState> state, base::Loop& loop, const FillState::Cursor& cursor,
+                       Window window)
+    : state_(std::move(state)), loop_(loop), cursor_(cursor) {
+  cursor_.position = cursor_.begin;
+  cursor_.id = state_->attach(window == Window::hold ? cursor_.begin : UINT64_MAX);
 }
 
 FillReader::~FillReader() { state_->detach(cursor_.id); }

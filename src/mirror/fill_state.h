@@ -11,6 +11,7 @@
 #include <mutex>
 #include <optional>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "shoal/base/byte_range.h"
@@ -32,29 +33,44 @@ class FillState {
   void advance(std::uint64_t on_disk);  // so many bytes can be read from the file
   // From here on bytes come from memory: the file ends where it is. Keeps a chunk until every reader is past it.
   void spill(Bytes bytes);
-  void restart();  // everything so far was wrong: readers that sent none of it begin again, the others fail
+  // Everything so far was wrong: readers that sent none of it begin again, the others fail. `size`: what is still sure.
+  void restart(std::optional<std::uint64_t> size);
   void verified(std::uint64_t size);
   void failed(Refusal refusal);
+  void stop_keeping();
+  void set_troubled(bool troubled);  // attempts have failed, and none has brought anything yet
+  // The repository of the first source has, or has not, the right to show this blob.
+  void proved();
+  void refuse_unproven(Refusal refusal);
   // Tells the fill (any thread; it posts) that readers moved or left, while spilling.
   void on_readers_moved(base::UniqueFunction<void()> poke);
 
   [[nodiscard]] std::uint64_t spilled_bytes() const;  // in memory now
+  // Of those, what the slowest reader could take right now: while it is 0, no reader helps by reading.
+  [[nodiscard]] std::uint64_t backlog() const;
   [[nodiscard]] bool spilling() const;
   [[nodiscard]] std::size_t readers() const;
   [[nodiscard]] std::optional<std::uint64_t> size() const;
   [[nodiscard]] bool is_verified() const;
   [[nodiscard]] bool covers(std::uint64_t begin) const;  // would a reader from `begin` find every byte?
   [[nodiscard]] std::optional<Refusal> failure() const;
+  [[nodiscard]] bool kept() const;
+  [[nodiscard]] bool troubled() const;
+  [[nodiscard]] bool is_proved() const;
+  [[nodiscard]] std::optional<Refusal> unproven_refusal() const;
 
   // --- the readers' side ---
   struct Cursor {
     std::uint64_t id = 0;
     std::uint64_t begin = 0;
     std::uint64_t position = 0;
-    std::optional<std::uint64_t> end;
+    std::optional<std::uint64_t> end;   // nullopt: of the blob, wherever that turns out to be
+    std::optional<std::uint64_t> told;  // the size that the client was told; another one makes its answer wrong
+    bool gated = false;                 // no byte before proved()
     std::uint64_t generation = 0;
     std::uint64_t seen = 0;  // version at the last pull
   };
+  // Bytes from `position` on stay in memory for the reader; UINT64_MAX: it holds none back until it pulls.
   [[nodiscard]] std::uint64_t attach(std::uint64_t position);
   void detach(std::uint64_t id);
   [[nodiscard]] base::Pulled pull(Cursor& cursor, std::uint64_t max);
@@ -73,8 +89,10 @@ class FillState {
   };
   void changed(std::unique_lock<std::mutex>& lock);  // unlocks
   [[nodiscard]] std::uint64_t available() const;
+  [[nodiscard]] std::uint64_t slowest() const;
   bool drop_passed_chunks();
 
+  enum class Right { pending, given, refused };
   mutable std::mutex mutex_;
   std::shared_ptr<const base::File> file_;
   std::optional<std::uint64_t> size_;
@@ -84,7 +102,11 @@ class FillState {
   std::uint64_t window_end_ = 0;
   std::deque<Chunk> window_;
   bool verified_ = false;
+  bool kept_ = true;
+  bool troubled_ = false;
+  Right right_ = Right::pending;
   std::optional<Refusal> failure_;
+  std::optional<Refusal> unproven_refusal_;
   std::uint64_t generation_ = 0;
   std::uint64_t version_ = 1;
   std::uint64_t next_id_ = 1;
@@ -93,11 +115,29 @@ class FillState {
   base::UniqueFunction<void()> poke_;
 };
 
+// A place among the readers, for a request that will read later: the fill has somebody to go on for, and bytes in
+// memory stay. Any loop.
+class FillHold {
+ public:
+  explicit FillHold(std::shared_ptr<FillState> state) : state_(std::move(state)), id_(state_->attach(0)) {}
+  FillHold(FillHold&& other) noexcept : state_(std::move(other.state_)), id_(std::exchange(other.id_, 0)) {}
+  FillHold& operator=(FillHold&&) = delete;
+  ~FillHold() { let_go(); }
+  [[nodiscard]] bool holds() const { return id_ != 0; }
+  void let_go() {
+    if (id_ != 0) state_->detach(std::exchange(id_, 0));
+  }
+
+ private:
+  std::shared_ptr<FillState> state_;  // shared: the fill may end first
+  std::uint64_t id_;
+};
+
 // One reader of a running fill.
 class FillReader final : public base::ByteSource {
  public:
-  // `end`: nullopt reads to the end, wherever that turns out to be.
-  FillReader(std::shared_ptr<FillState> state, base::Loop& loop, std::uint64_t begin, std::optional<std::uint64_t> end);
+  enum class Window { hold, from_first_pull };  // when bytes in memory begin to wait for it
+  FillReader(std::shared_ptr<FillState> state, base::Loop& loop, const FillState::Cursor& cursor, Window window);
   ~FillReader() override;
   [[nodiscard]] base::Pulled pull(std::uint64_t max) override;
   void on_ready(base::UniqueFunction<void()> ready) override;

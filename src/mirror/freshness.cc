@@ -5,7 +5,11 @@ namespace shoal::mirror {
 Freshness freshness(const std::optional<store::TagRecord>& record, const std::optional<base::WallTime>& absent_until,
                     const upstream::TagPolicy& policy, const upstream::Health& health, int rate_limit_reserve,
                     base::WallTime now) {
-  if (!record) return absent_until && now < *absent_until ? Freshness::absent : Freshness::miss;
+  if (!record) {
+    // Not longer than one negative_ttl from now, though the clock may have been set back since.
+    const bool absent = absent_until && now < *absent_until && *absent_until - now <= policy.negative_ttl;
+    return absent ? Freshness::absent : Freshness::miss;
+  }
   // A clock that was set back makes `checked` lie in the future: such a record is as good as just checked for one ttl,
   // not for ever.
   const auto age = now - record->checked;

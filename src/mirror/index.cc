@@ -82,8 +82,8 @@ void Index::lay_over(Overlay& overlay, const store::Write& write) {
   }
 }
 
-void Index::forget(Overlay& overlay, std::uint64_t up_to) {
-  const auto done = [up_to](const auto& entry) { return entry.second.sequence <= up_to; };
+void Index::forget(Overlay& overlay, std::uint64_t sequence) {
+  const auto done = [sequence](const auto& entry) { return entry.second.sequence == sequence; };
   std::erase_if(overlay.tags, done);
   std::erase_if(overlay.links, done);
   std::erase_if(overlay.absents, done);
@@ -102,7 +102,7 @@ void Index::commit(std::vector<store::Write> writes) {
   store_.commit(std::move(writes), completions_, [overlay = overlay_, sequence](base::Result<void> result) {
     if (!result.ok()) obs::debug(obs::Category::mirror, "the index did not take a write: {}", result.error().message());
     const std::lock_guard lock(overlay->mutex);
-    forget(*overlay, sequence);  // commits complete in order
+    forget(*overlay, sequence);
     overlay->commits.fetch_sub(1, std::memory_order_release);
   });
 }

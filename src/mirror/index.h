@@ -47,7 +47,7 @@ class Index {
     std::map<base::Digest, Entry<store::ManifestRecord>> manifests;
   };
   static void lay_over(Overlay& overlay, const store::Write& write);
-  static void forget(Overlay& overlay, std::uint64_t up_to);
+  static void forget(Overlay& overlay, std::uint64_t sequence);
 
   store::Store& store_;
   base::Executor& completions_;

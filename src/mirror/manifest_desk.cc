@@ -32,7 +32,8 @@ struct ManifestDesk::Flight {
   std::vector<Box<ManifestAnswer>> waiting;
   std::unique_ptr<ManifestFetch> fetch;
   base::Timer patience;
-  bool dawdling = false;  // those who come now get the stale copy at once
+  bool dawdling = false;  // those who come now get the stale copy at once ...
+  bool patient = true;    // ... or start a new wait, if none runs
 };
 
 std::chrono::seconds age_of(base::WallTime since, base::WallTime now) {
@@ -51,7 +52,8 @@ ManifestDesk::~ManifestDesk() = default;
 void ManifestDesk::get(const Target& target, const registry::Reference& reference, Box<ManifestAnswer> box) {
   const auto source = source_of(parts_, target);
   if (!source) return box->answer(box, not_configured(target));
-  if (stopping_ || waiting_ >= options_.max_waiting) return box->answer(box, overloaded());
+  if (stopping_) return box->answer(box, stopping());
+  if (waiting_ >= options_.max_waiting) return box->answer(box, overloaded());
   if (const auto* tag = std::get_if<registry::Tag>(&reference)) return by_tag(*source, *tag, std::move(box));
   by_digest(*source, std::get<base::Digest>(reference), std::move(box));
 }
@@ -96,7 +98,7 @@ void ManifestDesk::by_digest(const FillSource& source, const base::Digest& diges
     if (auto held = answer_from(parts_.index, digest)) return box->answer(box, std::move(*held));
   }
   const auto absent = parts_.index.find_absent(source.canonical, digest.to_string());
-  if (absent && parts_.clock.wall_now() < *absent) {
+  if (still_absent(absent, source.upstream->options().tags.negative_ttl, parts_.clock.wall_now())) {
     return box->answer(box,
                        Refusal{Refusal::Kind::not_found,
                                source.registry + " does not know " + digest.to_string() + " in " + source.repository,
@@ -109,8 +111,9 @@ void ManifestDesk::ask(const FillSource& source, const std::string& reference, s
                        std::optional<store::TagRecord> known, std::optional<ManifestAnswer> stale,
                        Box<ManifestAnswer> box) {
   const auto key = source.canonical + (digest ? '@' : ':') + reference;
-  auto& flight = flights_[key];
-  if (flight) {
+  const auto running = flights_.find(key);
+  if (running != flights_.end()) {
+    auto& flight = running->second;
     if (!box) return;
     parts_.probe.joined_flight();
     if (flight->dawdling && stale) {
@@ -121,8 +124,11 @@ void ManifestDesk::ask(const FillSource& source, const std::string& reference, s
     flight->waiting.push_back(std::move(box));
     ++waiting_;
     if (stale && !flight->stale) flight->stale = std::move(stale);
+    if (!flight->patient) wait_for(*flight, key, options_.answer_wait);
     return;
   }
+  if (!box && flights_.size() >= options_.max_waiting) return;  // nobody waits for it: another time
+  auto& flight = flights_[key];
   flight = std::make_unique<Flight>();
   flight->source = source;
   flight->reference = reference;
@@ -134,11 +140,16 @@ void ManifestDesk::ask(const FillSource& source, const std::string& reference, s
     ++waiting_;
   }
   const auto patience = flight->stale ? source.upstream->options().tags.revalidate_wait : options_.answer_wait;
-  flight->patience = parts_.loop.schedule(patience, [this, key] { waited_long_enough(key); });
+  wait_for(*flight, key, patience);
   flight->fetch =
       std::make_unique<ManifestFetch>(parts_, options_, source, reference, !digest, known,
                                       [this, key](ManifestFetch::Answer answer) { landed(key, std::move(answer)); });
   flight->fetch->start();
+}
+
+void ManifestDesk::wait_for(Flight& flight, const std::string& key, std::chrono::milliseconds patience) {
+  flight.patient = true;
+  flight.patience = parts_.loop.schedule(patience, [this, key] { waited_long_enough(key); });
 }
 
 void ManifestDesk::waited_long_enough(const std::string& key) {
@@ -146,6 +157,7 @@ void ManifestDesk::waited_long_enough(const std::string& key) {
   if (it == flights_.end()) return;
   auto& flight = *it->second;
   flight.dawdling = true;
+  flight.patient = false;
   answer_failure(flight, {upstream::Failure::Kind::timeout, 0, std::chrono::seconds(5),
                           flight.source.registry + " has not answered yet"});
 }
@@ -175,6 +187,11 @@ void ManifestDesk::landed(const std::string& key, ManifestFetch::Answer answer) 
   const auto& source = flight.source;
   const auto now = parts_.clock.wall_now();
 
+  std::optional<ManifestAnswer> held;
+  if (const auto* same = std::get_if<ManifestFetch::Moved>(&answer)) {
+    held = answer_from(parts_.index, same->digest);
+    if (!held) answer = upstream::Failure{upstream::Failure::Kind::unavailable, 0, {}, "the manifest was just removed"};
+  }
   if (const auto* failure = std::get_if<upstream::Failure>(&answer)) {
     if (!flight.digest) parts_.probe.tag_checked(source.registry, to_word(failure->kind));
     if (failure->kind == upstream::Failure::Kind::not_found) {
@@ -191,8 +208,7 @@ void ManifestDesk::landed(const std::string& key, ManifestFetch::Answer answer) 
     bool moved = false;
     if (const auto* same = std::get_if<ManifestFetch::Moved>(&answer)) {
       moved = !flight.known || flight.known->digest != same->digest;
-      auto held = answer_from(parts_.index, same->digest);
-      if (held) reply = std::move(*held);
+      reply = std::move(*held);
       reply.provenance.kind = Provenance::Kind::revalidated;
       const auto fetched = moved ? now : flight.known->fetched;
       parts_.index.commit({store::PutTag{source.canonical, flight.reference, {same->digest, fetched, now}},
@@ -225,7 +241,9 @@ void ManifestDesk::keep(Flight& flight, const upstream::Manifest& manifest) {
   std::vector<store::Write> writes;
   writes.push_back(store::PutManifest{canonical, manifest.digest, manifest.media_type, manifest.bytes, now});
   if (!flight.digest) {
-    writes.push_back(store::PutTag{canonical, flight.reference, {manifest.digest, now, now}});
+    const bool same = flight.known && flight.known->digest == manifest.digest;
+    writes.push_back(
+        store::PutTag{canonical, flight.reference, {manifest.digest, same ? flight.known->fetched : now, now}});
   }
   if (manifest.bytes->size() <= kParseOnLoop) {
     for (auto& hint : hints_of(canonical, *manifest.bytes)) writes.push_back(std::move(hint));
@@ -246,9 +264,10 @@ void ManifestDesk::keep_hints(const std::string& canonical, std::shared_ptr<cons
 void ManifestDesk::stop() {
   stopping_ = true;
   for (auto& [key, flight] : flights_) {
-    for (auto& box : flight->waiting) box->answer(box, overloaded());
+    for (auto& box : flight->waiting) box->answer(box, stopping());
   }
   flights_.clear();
+  waiting_ = 0;
 }
 
 }  // namespace shoal::mirror

@@ -28,6 +28,7 @@ class ManifestDesk {
   // Joins or starts the question; `box` may be null (refresh behind).
   void ask(const FillSource& source, const std::string& reference, std::optional<base::Digest> digest,
            std::optional<store::TagRecord> known, std::optional<ManifestAnswer> stale, Box<ManifestAnswer> box);
+  void wait_for(Flight& flight, const std::string& key, std::chrono::milliseconds patience);
   void waited_long_enough(const std::string& key);
   void landed(const std::string& key, ManifestFetch::Answer answer);
   void keep(Flight& flight, const upstream::Manifest& manifest);

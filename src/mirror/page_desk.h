@@ -25,6 +25,7 @@ class PageDesk {
   struct Flight;
   void ask(const std::string& key, std::unique_ptr<Flight> flight, Box<TagPage> box);
   void landed(const std::string& key, upstream::Outcome<upstream::TagPage> outcome);
+  void wait_for(Flight& flight, const std::string& key);
   void waited_long_enough(const std::string& key);
   void answer_failure(Flight& flight, const upstream::Failure& failure);
   [[nodiscard]] std::optional<TagPage> held_tags(const Flight& flight) const;
@@ -32,6 +33,7 @@ class PageDesk {
   DeskParts parts_;
   MirrorOptions options_;
   bool stopping_ = false;
+  std::size_t waiting_ = 0;
   std::map<std::string, std::unique_ptr<Flight>> flights_;
 };
 

@@ -2,7 +2,6 @@
 
 #include "body_sources.h"
 #include "shoal/base/format.h"
-#include "shoal/base/format.h"
 #include "shoal/http/range.h"
 
 namespace shoal::serve {

@@ -90,11 +90,11 @@ class FakeUpstream {
   struct BlobScript {                                                 // for the next get_blob
     bool ignore_range = false;                                        // starts at 0 whatever was asked
     bool hide_total = false;                                          // no Content-Length
-    std::optional<std::uint64_t> cut_after;                           // so many bytes, then `failure` ...
-    std::optional<upstream::Failure> failure;                         // ... or a clean end without one: too short
+    std::optional<std::uint64_t> cut_after = {};                      // so many bytes, then `failure` ...
+    std::optional<upstream::Failure> failure = {};                    // ... or a clean end without one: too short
     bool hang = false;                                                // after cut_after: nothing more, ever
-    std::optional<std::uint64_t> flip_byte;                           // at this offset of the blob
-    std::optional<std::uint64_t> claim_total;                         // instead of the size
+    std::optional<std::uint64_t> flip_byte = {};                      // at this offset of the blob
+    std::optional<std::uint64_t> claim_total = {};                    // instead of the size
   };
   void script_blob(BlobScript script);
   void manual_blobs(bool on);           // get_blob answers nothing by itself: see blob_call()
