@@ -1,8 +1,6 @@
 #include "shoal/obs/access_log.h"
 
 #include <algorithm>
-#include <array>
-#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -10,14 +8,12 @@
 
 #include "access_line.h"
 #include "line_file.h"
-#include "stripe.h"
 
 namespace shoal::obs {
 namespace {
 
 constexpr std::size_t kFlushBytes = 64 * 1024;
 constexpr std::chrono::milliseconds kFlushInterval{200};
-constexpr unsigned kBuffers = 16;
 
 std::size_t count_lines(std::string_view text) {
   return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
@@ -25,14 +21,9 @@ std::size_t count_lines(std::string_view text) {
 
 }  // namespace
 
-// Each loop has a buffer of its own (with up to 16 loops), so its mutex is contended only while the log thread swaps
-// it. The log thread sleeps while nothing is buffered.
+// One buffer, so that lines keep the order in which requests ended; a line is made outside the mutex, which is held for
+// its copy only. The log thread swaps the buffer out, and sleeps while it is empty.
 struct AccessLog::Impl {
-  struct Buffer {
-    alignas(64) std::mutex mutex;
-    std::string text;
-  };
-
   explicit Impl(AccessLogOptions o) : options(std::move(o)), file(options.file == "-" ? "" : options.file) {
     if (file.is_open()) writer = std::thread([this] { run(); });
   }
@@ -46,67 +37,53 @@ struct AccessLog::Impl {
   }
 
   void write(const AccessLine& line) {
-    if (!file.is_open() || buffered.load(std::memory_order_relaxed) >= options.max_buffered_bytes) {
-      lost.fetch_add(1, std::memory_order_relaxed);
-      return;
-    }
-    bool is_full = false;
+    thread_local std::string text;
+    text.clear();
+    append_access_line(text, line, options.json, options.max_line_bytes);
+    bool wake_writer = false;
     {
-      Buffer& buffer = buffers[stripe() % kBuffers];
-      const std::lock_guard lock(buffer.mutex);
-      const auto before = buffer.text.size();
-      append_access_line(buffer.text, line, options.json, options.max_line_bytes);
-      buffered.fetch_add(buffer.text.size() - before, std::memory_order_relaxed);
-      is_full = before < kFlushBytes && buffer.text.size() >= kFlushBytes;
+      const std::lock_guard lock(mutex);
+      if (!file.is_open() || buffer.size() + in_flight >= options.max_buffered_bytes) {
+        ++lost;
+        return;
+      }
+      const auto before = buffer.size();
+      buffer.append(text);
+      wake_writer = before == 0 || (before < kFlushBytes && buffer.size() >= kFlushBytes);
     }
-    if (is_full) signal(full);
-    if (!waiting.load(std::memory_order_acquire)) signal(waiting);
-  }
-
-  // The mutex is taken so that a writer between its check and its wait does not miss it; rare.
-  void signal(std::atomic<bool>& flag) {
-    if (flag.exchange(true)) return;
-    { const std::lock_guard lock(mutex); }
-    wake.notify_one();
+    if (wake_writer) wake.notify_one();
   }
 
   void run() {
-    bool last = false;
-    while (!last) {
-      {
-        std::unique_lock lock(mutex);
-        wake.wait(lock, [this] { return stopping || waiting.load(); });
-        wake.wait_for(lock, kFlushInterval, [this] { return stopping || full.load(); });
-        last = stopping;
-        full.store(false);
-        waiting.store(false);  // before the buffers are taken: a line that comes later asks again
+    std::unique_lock lock(mutex);
+    for (;;) {
+      wake.wait(lock, [this] { return stopping || !buffer.empty(); });
+      wake.wait_for(lock, kFlushInterval, [this] { return stopping || buffer.size() >= kFlushBytes; });
+      if (buffer.empty()) {
+        if (stopping) return;
+        continue;
       }
-      for (auto& buffer : buffers) flush(buffer);
+      std::string lines = std::exchange(buffer, std::exchange(spare, {}));
+      in_flight = lines.size();
+      lock.unlock();
+      const std::size_t failed = file.write(lines) ? 0 : count_lines(lines);
+      if (lines.capacity() > 4 * kFlushBytes) lines = {};
+      lines.clear();
+      lock.lock();
+      in_flight = 0;
+      lost += failed;
+      spare = std::move(lines);
     }
-  }
-
-  void flush(Buffer& buffer) {
-    spare.clear();
-    {
-      const std::lock_guard lock(buffer.mutex);
-      std::swap(spare, buffer.text);
-    }
-    if (spare.empty()) return;
-    if (!file.write(spare)) lost.fetch_add(count_lines(spare), std::memory_order_relaxed);
-    buffered.fetch_sub(spare.size(), std::memory_order_relaxed);
-    if (spare.capacity() > 4 * kFlushBytes) spare.shrink_to_fit();
   }
 
   AccessLogOptions options;
   LineFile file;
-  std::array<Buffer, kBuffers> buffers;
-  std::string spare;  // the log thread's
-  std::atomic<std::size_t> buffered{0};
-  std::atomic<std::uint64_t> lost{0};
-  std::atomic<bool> waiting{false};  // something is buffered
-  std::atomic<bool> full{false};     // a buffer is due
   std::mutex mutex;
   std::condition_variable wake;
+  std::string buffer;         // under the mutex, as all below
+  std::string spare;          // keeps its memory for the next buffer
+  std::size_t in_flight = 0;  // bytes the writer took and has not written
+  std::uint64_t lost = 0;
   bool stopping = false;
   std::thread writer;
 };
@@ -121,6 +98,10 @@ void AccessLog::write(const AccessLine& line) {
 void AccessLog::reopen() {
   if (impl_) impl_->file.reopen();
 }
-std::uint64_t AccessLog::dropped() const { return impl_ ? impl_->lost.load(std::memory_order_relaxed) : 0; }
+std::uint64_t AccessLog::dropped() const {
+  if (!impl_) return 0;
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->lost;
+}
 
 }  // namespace shoal::obs

@@ -1,4 +1,4 @@
-// One line per request. Each loop fills its own buffer; buffers go to the file on the log thread, never on a loop.
+// One line per request, in the order they ended. Lines go to the file on the log's own thread, never on a loop.
 #pragma once
 
 #include <chrono>
