@@ -79,7 +79,7 @@ void Evictor::tell_stuck() {
     told_ = now;
   }
   obs::warn(obs::Category::store, "no blob can be evicted: all {} bytes are pinned or in use, or the disk is short",
-            core_.space.blob_bytes());
+            core_.space.use().blob_bytes);
 }
 
 }  // namespace shoal::store

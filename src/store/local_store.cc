@@ -76,14 +76,15 @@ std::vector<std::pair<base::Digest, BlobRecord>> LocalStore::list_blobs(const st
 Usage LocalStore::usage() const {
   tick();
   Usage usage;
-  usage.blob_bytes = core_->space.blob_bytes();
+  const auto space = core_->space.use();
+  usage.blob_bytes = space.blob_bytes;
   usage.blobs = core_->stats.blobs;
-  usage.fill_bytes = core_->space.fill_bytes();
+  usage.fill_bytes = space.fill_bytes;
   usage.manifests = core_->stats.manifests;
   usage.tags = core_->stats.tags;
   usage.index_used = core_->stats.used_bytes;
   usage.index_size = core_->index->map_size();
-  usage.free_bytes = core_->space.free_bytes();
+  usage.free_bytes = space.free_bytes;
   usage.evicted_blobs = core_->evictor.evicted_blobs();
   usage.evicted_bytes = core_->evictor.evicted_bytes();
   usage.quarantined = core_->quarantine.taken();

@@ -60,19 +60,9 @@ void Space::sample_free(std::uint64_t bytes) {
   free_ = bytes;
 }
 
-std::uint64_t Space::free_bytes() const {
+SpaceUse Space::use() const {
   const std::lock_guard lock(mutex_);
-  return free_ == UINT64_MAX ? 0 : free_;
-}
-
-std::uint64_t Space::blob_bytes() const {
-  const std::lock_guard lock(mutex_);
-  return blobs_;
-}
-
-std::uint64_t Space::fill_bytes() const {
-  const std::lock_guard lock(mutex_);
-  return fills_;
+  return {blobs_, fills_, free_ == UINT64_MAX ? 0 : free_};
 }
 
 std::uint64_t Space::above(double watermark, unsigned slack_shares, std::uint64_t extra) const {

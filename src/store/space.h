@@ -15,6 +15,12 @@ struct SpaceLimits {
   double low_watermark = 0.90;
 };
 
+struct SpaceUse {
+  std::uint64_t blob_bytes = 0;
+  std::uint64_t fill_bytes = 0;
+  std::uint64_t free_bytes = 0;  // of the filesystem; 0: not known yet
+};
+
 class Space {
  public:
   explicit Space(SpaceLimits limits) : limits_(limits) {}
@@ -30,9 +36,7 @@ class Space {
   void remove_blob(std::uint64_t size);
 
   void sample_free(std::uint64_t bytes);  // as statvfs told
-  [[nodiscard]] std::uint64_t free_bytes() const;
-  [[nodiscard]] std::uint64_t blob_bytes() const;
-  [[nodiscard]] std::uint64_t fill_bytes() const;
+  [[nodiscard]] SpaceUse use() const;     // one moment's numbers
 
   // Bytes to evict, so that `extra` more fit: 0 below the high watermark, else down to the low one.
   [[nodiscard]] std::uint64_t to_evict(std::uint64_t extra) const;

@@ -13,8 +13,8 @@ TEST(Space, MaxSizeBoundsBlobsAndFillsTogether) {
   space.give_back(10);
   EXPECT_TRUE(space.take(10));
   space.fill_to_blob(40);
-  EXPECT_EQ(space.blob_bytes(), 100U);
-  EXPECT_EQ(space.fill_bytes(), 0U);
+  EXPECT_EQ(space.use().blob_bytes, 100U);
+  EXPECT_EQ(space.use().fill_bytes, 0U);
   space.remove_blob(100);
   EXPECT_TRUE(space.take(100));
 }
