@@ -159,6 +159,7 @@ upstream::UpstreamOptions read_upstream(const std::string& name, config::Section
 
 const upstream::UpstreamOptions* find_upstream(const std::vector<upstream::UpstreamOptions>& upstreams,
                                                std::string_view registry) {
+  if (is_pattern(registry)) return nullptr;
   const upstream::UpstreamOptions* best = nullptr;
   for (const auto& upstream : upstreams) {
     if (upstream.name == registry) return &upstream;
