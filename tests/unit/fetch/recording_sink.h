@@ -20,8 +20,8 @@ class RecordingSink : public fetch::Sink {
     {
       const std::lock_guard lock(mutex_);
       body.append(bytes);
+      changed_.notify_all();  // locked: the waiter may destroy us
     }
-    changed_.notify_all();
     return at_data ? at_data(bytes) : fetch::Flow::go_on;
   }
   void on_end(base::Result<void> r) override {
@@ -29,8 +29,8 @@ class RecordingSink : public fetch::Sink {
       const std::lock_guard lock(mutex_);
       result = std::move(r);
       ++ends;
+      changed_.notify_all();  // locked: the waiter may destroy us
     }
-    changed_.notify_all();
   }
 
   // False: nothing within 10 s.

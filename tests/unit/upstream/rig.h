@@ -25,8 +25,8 @@ struct BlobResult : upstream::BlobSink {
     {
       const std::lock_guard lock(mutex);
       body.append(bytes);
+      changed.notify_all();  // locked: the waiter may destroy us
     }
-    changed.notify_all();
     return at_data ? at_data() : fetch::Flow::go_on;
   }
   void on_end(std::optional<upstream::Failure> f) override {
@@ -34,8 +34,8 @@ struct BlobResult : upstream::BlobSink {
       const std::lock_guard lock(mutex);
       failure = std::move(f);
       ++ends;
+      changed.notify_all();  // locked: the waiter may destroy us
     }
-    changed.notify_all();
   }
   bool wait() {
     std::unique_lock lock(mutex);
