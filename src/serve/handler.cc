@@ -96,6 +96,22 @@ http::Response DistributionHandler::refuse(int status, std::string_view reason) 
   response.headers.add("Content-Type", "application/json");
   response.text = registry::error_body(status == 413 ? "SIZE_INVALID" : "UNSUPPORTED", reason);
   response.close = true;
+  // There is no Request to make an Exchange of, yet its answer is counted and logged like any other.
+  response.on_end = [parts = parts_, status, at = parts_.clock.wall_now(), id = obs::next_request_id(),
+                     reason = std::string(reason)](const http::ExchangeEnd& end) {
+    parts.probe->answered(Subject::other, status, end);
+    obs::AccessLine line;
+    line.at = at;
+    line.id = id;
+    line.method = "-";
+    line.detail = reason;
+    line.status = status;
+    line.bytes = end.body_bytes;
+    line.first_byte = end.first_byte;
+    line.total = end.total;
+    line.complete = end.complete;
+    parts.access_log.write(line);
+  };
   return response;
 }
 
