@@ -171,9 +171,10 @@ class TestMissingThings(QuirkCase):
         self.assert_sound_blob(self.mirror_with().blob("team/app", big.digest), big)
 
     def test_vague_content_type_is_told_by_the_body(self):
-        for content_type in ("application/json", "text/plain; charset=utf-8", "application/octet-stream"):
+        for number, content_type in enumerate(("application/json", "text/plain; charset=utf-8",
+                                               "application/octet-stream")):
             with self.subTest(content_type):
-                name = "team/type-" + content_type[:4]
+                name = "team/type%d" % number
                 manifest = self.up.add(name, images.small_image(content_type), "v1")
                 fault = self.up.fault(path=name + "/manifests/", headers={"Content-Type": content_type})
                 answer = self.mirror_once().manifest(name, "v1")
