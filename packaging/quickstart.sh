@@ -112,6 +112,7 @@ step "build"
 launcher=()
 if command -v ccache >/dev/null; then
   launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+  export CCACHE_BASEDIR=$repo CCACHE_NOHASHDIR=1 # so that one clone profits from another
 fi
 mkdir -p "$state"
 first_time=()

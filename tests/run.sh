@@ -42,6 +42,7 @@ while [ $# -gt 0 ]; do
 done
 
 "$repo/packaging/install-deps.sh" test
+export CCACHE_BASEDIR=$repo CCACHE_NOHASHDIR=1 # so that one clone profits from another
 if [ -n "$fuzz" ]; then exec "$repo/tests/fuzz/run.sh"; fi
 
 build=$repo/build${sanitizer:+-$sanitizer}

@@ -100,10 +100,13 @@ def measure(bench, images, upstream, shoal, megabits, size, rounds, small_rounds
         path = cold(MIB)[1]
         first_direct.append(curl(upstream, path)[0])
         first_through.append(curl(shoal, path)[0])
+    cpu = 0.0
     for _ in range(rounds):
         path = cold(size)[1]
         direct.append(curl(upstream, path)[1])
+        before = shoal.cpu_seconds()
         through.append(curl(shoal, path)[1])
+        cpu += shoal.cpu_seconds() - before
     layer, path = cold(size)
     herd = [curl_end(p)[1] for p in [curl_start(shoal, path) for _ in range(clients)]]
     bench.row(**{"upstream": upstream.name, "link": f"{megabits} Mbit/s" if megabits else "unshaped",
@@ -111,6 +114,7 @@ def measure(bench, images, upstream, shoal, megabits, size, rounds, small_rounds
                  "through shoal MiB/s": round(median(through)), "ratio (>= 0.9)": median(through) / median(direct),
                  "first byte direct ms": median(first_direct),
                  "added ms (<= 2)": median(first_through) - median(first_direct),
+                 "shoal CPU s/GiB": cpu / rounds / size * 1024 * MIB,
                  "herd slowest / direct (>= 0.9)": min(herd) / median(direct),
                  "herd upstream GETs (1)": blob_requests(bench, upstream, layer)})
 
