@@ -1,8 +1,15 @@
 #include "exchange.h"
 
+#include <algorithm>
+
 #include "shoal/registry/wire.h"
 
 namespace shoal::serve {
+namespace {
+
+constexpr int kClientLeft = 499;  // never sent; as nginx logs it
+
+}  // namespace
 
 struct Exchange::Record {
   DistributionHandler::Parts parts;
@@ -58,29 +65,41 @@ void Exchange::explain(http::Response& response, const mirror::Provenance& prove
   }
 }
 
+void Exchange::write_line(const Record& record, const http::ExchangeEnd& end) {
+  auto& probe = *record.parts.probe;
+  probe.answered(record.subject, record.status, end);
+  if (record.kind) probe.came_from(record.subject, *record.kind, end.body_bytes);
+  obs::AccessLine line;
+  line.at = record.at;
+  line.id = record.id;
+  line.peer = record.peer;
+  line.method = http::to_string(record.method);
+  line.target = record.target;
+  line.repository = record.repository;
+  line.cache = record.cache;
+  line.user_agent = record.user_agent;
+  line.detail = record.detail;
+  line.status = record.status;
+  line.bytes = end.body_bytes;
+  line.first_byte = end.first_byte;
+  line.total = end.total;
+  line.complete = end.complete;
+  record.parts.access_log.write(line);
+}
+
+Exchange::~Exchange() {
+  if (record_->status != 0) return;
+  record_->status = kClientLeft;
+  record_->detail = "the client left before the answer";
+  http::ExchangeEnd end;
+  const auto took = parts_.clock.wall_now() - record_->at;
+  end.total = std::max(std::chrono::microseconds(0), std::chrono::duration_cast<std::chrono::microseconds>(took));
+  write_line(*record_, end);
+}
+
 void Exchange::send(http::Response response) {
   record_->status = response.status;
-  response.on_end = [record = record_](const http::ExchangeEnd& end) {
-    auto& probe = *record->parts.probe;
-    probe.answered(record->subject, record->status, end);
-    if (record->kind) probe.came_from(record->subject, *record->kind, end.body_bytes);
-    obs::AccessLine line;
-    line.at = record->at;
-    line.id = record->id;
-    line.peer = record->peer;
-    line.method = http::to_string(record->method);
-    line.target = record->target;
-    line.repository = record->repository;
-    line.cache = record->cache;
-    line.user_agent = record->user_agent;
-    line.detail = record->detail;
-    line.status = record->status;
-    line.bytes = end.body_bytes;
-    line.first_byte = end.first_byte;
-    line.total = end.total;
-    line.complete = end.complete;
-    record->parts.access_log.write(line);
-  };
+  response.on_end = [record = record_](const http::ExchangeEnd& end) { write_line(*record, end); };
   responder_.send(std::move(response));
 }
 

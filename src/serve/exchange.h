@@ -15,6 +15,7 @@ class Exchange : public http::Operation {
  public:
   Exchange(const DistributionHandler::Parts& parts, const http::Request& request, http::Responder responder,
            Subject subject, std::string repository);
+  ~Exchange() override;  // unanswered: the client left first; that is a log line too
 
  protected:
   [[nodiscard]] bool is_head() const { return method_ == http::Method::head; }
@@ -32,6 +33,7 @@ class Exchange : public http::Operation {
 
  private:
   struct Record;
+  static void write_line(const Record& record, const http::ExchangeEnd& end);
   http::Method method_;
   http::Responder responder_;
   std::shared_ptr<Record> record_;  // shared with the response's on_end, which outlives this

@@ -39,7 +39,7 @@ ServeProbe::ServeProbe(obs::Metrics& m)
 void ServeProbe::answered(Subject subject, int status, const http::ExchangeEnd& end) {
   const auto s = static_cast<std::size_t>(subject);
   requests_[s][static_cast<std::size_t>(std::clamp(status / 100, 1, 5) - 1)]->add();
-  first_byte_[s]->observe(std::chrono::duration<double>(end.first_byte).count());
+  if (end.first_byte.count() > 0) first_byte_[s]->observe(std::chrono::duration<double>(end.first_byte).count());
   total_[s]->observe(std::chrono::duration<double>(end.total).count());
   if (!end.complete) cut_.add();
 }

@@ -242,6 +242,23 @@ TEST(BlobAnswer, ClientThatLeavesIsNotAnswered) {
   EXPECT_EQ(s.target->answers.count(id), 0U);
 }
 
+TEST(Requests, EachOneIsOneCountAlsoWhenTheClientLeftFirst) {
+  Serving s;
+  const auto digest = s.world.upstream.put_blob("library/app", "x");
+  const auto counted = [&s](const char* status) {
+    return s.world.metric("shoal_requests_total", {{"object", "blob"}, {"status", status}});
+  };
+  const auto left = s.ask(http::Method::get, blob_path(digest));
+  s.operations.erase(left);
+  EXPECT_EQ(counted("4xx"), 1);
+  auto& answer = s.get(blob_path(digest));
+  EXPECT_EQ(counted("2xx"), 0);  // not before it has left
+  answer.response.on_end({});
+  s.operations.clear();
+  EXPECT_EQ(counted("2xx"), 1);
+  EXPECT_EQ(counted("4xx"), 1);
+}
+
 TEST(ManifestAnswer, GetHeadAndConditional) {
   Serving s;
   const std::string bytes = R"({"schemaVersion":2,"layers":[]})";
