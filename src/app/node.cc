@@ -60,6 +60,9 @@ base::Result<std::unique_ptr<Node>> Node::start(const ServeRequest& request, Loa
 base::Result<void> Node::open_store() {
   const auto& settings = *loaded_.settings;
   access_log_ = std::make_unique<obs::AccessLog>(settings.log.access);
+  if (!access_log_->usable()) {
+    return base::Error(base::ErrorKind::invalid, "log.access: cannot open " + settings.log.access.file);
+  }
   pool_ = std::make_unique<net::ThreadPool>(settings.server.disk_threads);
   auto store = store::Store::open(settings.storage, *pool_, clock_);
   if (!store) return store.error();
@@ -140,7 +143,7 @@ void Node::save_health() {
 admin::ReloadReport Node::reload_now() {
   save_health();
   obs::reopen_log();
-  access_log_->reopen();
+  access_log_->reopen();  // each keeps its old file when the new one cannot be opened
   auto next = load_settings(request_.source);
   admin::ReloadReport report;
   for (const auto& warning : next.warnings) obs::warn(Category::app, "{}", warning);

@@ -98,6 +98,7 @@ void AccessLog::write(const AccessLine& line) {
 void AccessLog::reopen() {
   if (impl_) impl_->file.reopen();
 }
+bool AccessLog::usable() const { return !impl_ || impl_->file.is_open(); }
 std::uint64_t AccessLog::dropped() const {
   if (!impl_) return 0;
   const std::lock_guard lock(impl_->mutex);

@@ -34,6 +34,7 @@ class AccessLog {
   void write(const AccessLine& line);  // any thread; never blocks on the file
   void reopen();                       // after logrotate
   [[nodiscard]] std::uint64_t dropped() const;
+  [[nodiscard]] bool usable() const;  // off, or its file could be opened
 
  private:
   struct Impl;

@@ -64,6 +64,7 @@ TEST(AccessLog, CountsLinesItCannotWrite) {
   AccessLogOptions options;
   options.file = dir.file("no/such/directory");
   AccessLog log(options);
+  EXPECT_FALSE(log.usable());
   log.write(line_for("/v2/"));
   EXPECT_EQ(log.dropped(), 1U);
 }
