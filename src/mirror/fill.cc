@@ -309,7 +309,7 @@ void Fill::retry(upstream::Failure failure) {
   state_->set_troubled(!started_);
   auto policy = options_.retry;
   policy.max_attempts = source().upstream->options().retries + 1;
-  if (!started_ && source().upstream->health().open) policy.max_attempts = std::min(policy.max_attempts, 2U);
+  if (!started_ && source().upstream->health().lasting) policy.max_attempts = std::min(policy.max_attempts, 2U);
   const auto delay = upstream::next_delay(policy, failure, fruitless_);
   if (!delay) return drop_source(explain(failure));
   parts_.probe.fill_retried(source().registry, to_word(failure.kind));

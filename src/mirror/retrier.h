@@ -32,7 +32,7 @@ class Retrier {
       auto policy = policy_;
       policy.max_attempts = upstream_.options().retries + 1;
       // When upstream is known to be down, one more try is enough.
-      if (upstream_.health().open) policy.max_attempts = std::min(policy.max_attempts, 2U);
+      if (upstream_.health().lasting) policy.max_attempts = std::min(policy.max_attempts, 2U);
       if (const auto delay = upstream::next_delay(policy, *failure, ++failures_)) {
         timer_ = loop_.schedule(*delay, [this] { start(); });
         return;

@@ -102,6 +102,7 @@ Health HealthBook::of(const std::string& url, base::WallTime now) const {
   if (const auto found = records_.find(url); found != records_.end()) {
     const Record& record = found->second;
     health.open = record.failures >= kOpenAfter && now < record.probe_at;
+    health.lasting = health.open && record.since && now - *record.since >= kBurst;
     health.consecutive_failures = record.failures;
     health.failing_since = record.since;
     health.last_error = record.last_error;

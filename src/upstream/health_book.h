@@ -17,6 +17,7 @@ namespace shoal::upstream {
 class HealthBook {
  public:
   static constexpr unsigned kOpenAfter = 3;
+  static constexpr std::chrono::seconds kBurst{5};  // errors for less than this are ridden out with all retries
   static constexpr std::chrono::seconds kFirstBackOff{1};
   static constexpr std::chrono::seconds kLongestBackOff{60};
 

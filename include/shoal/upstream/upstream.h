@@ -118,6 +118,7 @@ struct TagPage {  // tags/list and referrers pass through
 
 struct Health {       // for metrics, status and the mirror's decisions
   bool open = false;  // circuit open: recent calls failed; calls are still made (as probes) but nobody should wait long
+  bool lasting = false;  // open, and failing for longer than a short burst of errors: fewer retries make sense
   unsigned consecutive_failures = 0;
   std::optional<base::WallTime> failing_since;
   std::string last_error;

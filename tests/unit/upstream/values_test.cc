@@ -88,6 +88,19 @@ TEST(HealthBook, OpensAfterThreeFailuresAndBacksOffLonger) {
   EXPECT_EQ(book.of("http://a", now).failing_since, std::nullopt);
 }
 
+TEST(HealthBook, BurstOfErrorsOpensButDoesNotLast) {
+  HealthBook book;
+  book.set_urls({"http://a"});
+  for (int i = 0; i < 4; ++i) book.failed("http://a", "refused", kNow);
+  EXPECT_TRUE(book.of("http://a", kNow).open);
+  EXPECT_FALSE(book.of("http://a", kNow).lasting);
+  book.failed("http://a", "refused", kNow + HealthBook::kBurst);
+  EXPECT_TRUE(book.of("http://a", kNow + HealthBook::kBurst).lasting);
+  EXPECT_TRUE(book.overall(kNow + HealthBook::kBurst).lasting);
+  book.succeeded("http://a");
+  EXPECT_FALSE(book.of("http://a", kNow + HealthBook::kBurst).lasting);
+}
+
 TEST(HealthBook, IsAsGoodAsItsBestUrl) {
   HealthBook book;
   book.set_urls({"http://a", "http://b"});
