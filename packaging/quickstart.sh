@@ -3,7 +3,7 @@
 set -euo pipefail
 
 repo=$(cd "$(dirname "$0")/.." && pwd)
-state=${SHOAL_QUICKSTART_STATE:-${XDG_STATE_HOME:-${HOME:-/root}/.local/state}/shoal-quickstart}
+state=${QUICKSTART_STATE:-${XDG_STATE_HOME:-${HOME:-/root}/.local/state}/shoal-quickstart}
 port=5000 demo=1 stop=
 
 usage() {
@@ -123,7 +123,7 @@ started=$SECONDS
 cmake --build "$repo/build" --target shoal -j "$(nproc)" >>"$state/build.log" 2>&1 ||
   { tail -n 40 "$state/build.log" >&2; die "the build failed; whole output: $state/build.log"; }
 shoal=$repo/build/shoal
-say "$("$shoal" version) in $((SECONDS - started)) s"
+say "$("$shoal" version | sed 1q) in $((SECONDS - started)) s"
 
 step "mirror"
 stop_one "$state/shoal.pid" shoal
