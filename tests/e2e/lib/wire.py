@@ -98,6 +98,17 @@ class Stream:
 
 
 def request(address, method, path, headers=None, timeout=30):
+    """Status 0 and broken: the connection was cut before the head."""
+    began = time.monotonic()
+    try:
+        return _request(address, method, path, headers, timeout)
+    except ConnectionRefusedError:
+        raise
+    except ConnectionError:
+        return Response(0, {}, b"", True, began, time.monotonic(), time.monotonic())
+
+
+def _request(address, method, path, headers, timeout):
     with Stream(address, method, path, headers, timeout) as stream:
         body = stream.read_all() if method != "HEAD" else b""
         return Response(stream.status, stream.headers, body, stream.broken, stream.started, stream.head_at,
