@@ -42,7 +42,7 @@ def run():
         upstream = bench.registry(content.registry_root)
         nginx = bench.nginx(content.static_root)
         bench.note(f"readers take {PACE} bytes/s each; above idle: the highest over {seconds} s minus before, Shoal: per case a "
-                   "fresh process; anon: without mapped files; kernel socket buffers are in neither")
+                   "fresh process, nginx: one for all; anon: without mapped files; kernel socket buffers are in neither")
         cases = [("warm streams", streams, path, "--pace", f"{PACE}", 64),
                  ("streams of one cold layer", streams, f"/v2/bench/coldstreams/blobs/{cold_layer}", "--pace", f"{PACE}", 64),
                  ("idle connections", idle, "/v2/", "--hold", None, 100)]
