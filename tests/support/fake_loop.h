@@ -42,9 +42,9 @@ class FakeLoop final : public base::Loop {
   [[nodiscard]] base::SteadyTime now() const override { return clock_.steady_now(); }
   [[nodiscard]] unsigned index() const override { return index_; }
 
-  bool run_one();                                // one posted function; false: none
-  void run_all();                                // until nothing is posted (timers stay)
-  void advance(std::chrono::milliseconds by);    // moves the clock, firing due timers in order, running all between
+  bool run_one();                              // one posted function; false: none
+  void run_all();                              // until nothing is posted (timers stay)
+  void advance(std::chrono::milliseconds by);  // moves the clock, firing due timers in order, running all between
   [[nodiscard]] std::size_t timers() const { return timers_.size(); }
 
  private:
