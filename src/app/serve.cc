@@ -1,5 +1,6 @@
 #include "shoal/app/serve.h"
 
+#include <malloc.h>
 #include <signal.h>
 
 #include <cstdio>
@@ -14,6 +15,12 @@ namespace {
 using obs::Category;
 
 constexpr std::chrono::seconds kSaveHealthEvery{30};
+
+// Buffers of a running fill are up to 1 MiB; as mappings of their own each would cost two calls and its page faults.
+void keep_buffers_on_the_heap() {
+  (void)::mallopt(M_MMAP_THRESHOLD, 4 << 20);
+  (void)::mallopt(M_TRIM_THRESHOLD, 16 << 20);
+}
 
 bool ends(int signal) { return signal == SIGTERM || signal == SIGINT; }
 
@@ -37,6 +44,7 @@ void run(Node& node, Wakeups& wakeups) {
 }  // namespace
 
 int serve(const ServeRequest& request) {
+  keep_buffers_on_the_heap();
   auto loaded = load_settings(request.source);
   if (!loaded.settings) {
     for (const auto& error : loaded.errors) std::fprintf(stderr, "%s\n", error.c_str());

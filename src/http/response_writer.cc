@@ -132,7 +132,9 @@ std::optional<ResponseWriter::Status> ResponseWriter::write_memory() {
 
 std::optional<ResponseWriter::Status> ResponseWriter::write_file(base::SteadyTime now) {
   std::uint64_t ready = 0;
-  if (file_.offset < loaded_until_) {
+  if (file_.resident) {
+    ready = file_.size;
+  } else if (file_.offset < loaded_until_) {
     ready = std::min(file_.size, loaded_until_ - file_.offset);
   } else {
     const auto ahead = framing_ == Framing::length ? file_.size + left_ : file_.size;

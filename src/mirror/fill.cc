@@ -220,6 +220,7 @@ fetch::Flow Fill::on_data(std::string_view bytes) {
   }
   if (writing_.empty() || gathered_.size() >= kGather) flush();
   paused_ = congested();
+  if (paused_ && state_->spilling()) watch_laggards();
   return paused_ ? fetch::Flow::pause : fetch::Flow::go_on;
 }
 
@@ -275,6 +276,22 @@ void Fill::resume_if_room() {
   paused_ = false;
   last_progress_ = parts_.loop.now();
   if (call_.running()) call_.resume();
+}
+
+// Memory is full because somebody has not read on. Others wait for that one so long, then no longer, unless at least
+// another memory full went through in that time.
+void Fill::watch_laggards() {
+  if (laggards_.armed()) return;
+  laggards_ = parts_.loop.schedule(options_.laggard_patience, [this, from = state_->window_begin()] {
+    laggards_.cancel();
+    const bool moved = state_->window_begin() - from >= options_.spill_memory;
+    if (!paused_ || state_->backlog() == 0) return;
+    if (!moved && state_->cut_laggards()) {
+      obs::info(obs::Category::mirror, "{} cannot be kept: a client that reads too slowly was cut", subject());
+      resume_if_room();
+    }
+    if (paused_) watch_laggards();
+  });
 }
 
 void Fill::on_end(std::optional<upstream::Failure> failure) {
@@ -376,6 +393,7 @@ void Fill::finish() {
   enter(State::finished);
   call_.cancel();
   timer_.cancel();
+  laggards_.cancel();
   became_answerable();
   parts_.loop.post([watch = life_.watch(), this] {
     if (watch.gone() || !finished_) return;

@@ -74,6 +74,7 @@ class Fill final : private upstream::BlobSink {
   void only_hash();
   void drained();
   void resume_if_room();
+  void watch_laggards();
   void retry(upstream::Failure failure);
   void drop_source(Refusal refusal);
   void remember_absent(const FillSource& source);
@@ -114,6 +115,7 @@ class Fill final : private upstream::BlobSink {
   upstream::Call call_;
   std::unique_ptr<Proof> proof_;
   base::Timer timer_;
+  base::Timer laggards_;        // armed while memory is full of bytes that some reader has not taken
   std::uint64_t received_ = 0;  // bytes of the blob handed to flush() so far, from its beginning
   std::uint64_t skip_ = 0;      // of this answer, already had
   std::string gathered_;        // not yet on its way to the disk

@@ -3,6 +3,11 @@
 #include <algorithm>
 
 namespace shoal::mirror {
+namespace {
+
+constexpr std::uint64_t kJustWritten = 32 << 20;  // of a file's end: sure to be in the page cache still
+
+}  // namespace
 
 void FillState::set_file(std::shared_ptr<const base::File> file) {
   std::unique_lock lock(mutex_);
@@ -110,6 +115,28 @@ bool FillState::spilling() const {
   return spilling_;
 }
 
+bool FillState::cut_laggards() {
+  std::unique_lock lock(mutex_);
+  const bool starving = std::any_of(positions_.begin(), positions_.end(), [this](const auto& reader) {
+    return reader.second != UINT64_MAX && reader.second + kHeldBack >= window_end_;
+  });
+  if (!starving || window_.empty()) return false;
+  const auto front_end = window_.front().offset + window_.front().bytes->size();
+  for (auto& [id, position] : positions_) {
+    if (position >= front_end) continue;
+    position = UINT64_MAX;
+    cut_.insert(id);
+  }
+  (void)drop_passed_chunks();
+  changed(lock);
+  return true;
+}
+
+std::uint64_t FillState::window_begin() const {
+  const std::lock_guard lock(mutex_);
+  return window_begin_;
+}
+
 std::size_t FillState::readers() const {
   const std::lock_guard lock(mutex_);
   return positions_.size();
@@ -165,6 +192,7 @@ std::uint64_t FillState::attach(std::uint64_t position) {
 void FillState::detach(std::uint64_t id) {
   const std::lock_guard lock(mutex_);
   positions_.erase(id);
+  cut_.erase(id);
   std::erase_if(waiters_, [id](const Waiter& waiter) { return waiter.id == id; });
   (void)drop_passed_chunks();
   if (poke_) poke_();  // posts only
@@ -200,6 +228,7 @@ base::Pulled FillState::pull(Cursor& cursor, std::uint64_t max) {
     cursor.generation = generation_;
   }
   if (failure_) return base::Error(base::ErrorKind::gone, failure_->message);
+  if (cut_.contains(cursor.id)) return base::Error(base::ErrorKind::full, "too slow for a blob that cannot be kept");
   if (cursor.gated && right_ == Right::refused) return base::Error(base::ErrorKind::gone, unproven_refusal_->message);
   if (cursor.told && size_ && *size_ != *cursor.told) {
     return base::Error(base::ErrorKind::corrupt, "the blob is not as large as upstream said");
@@ -233,8 +262,10 @@ base::Pulled FillState::pull(Cursor& cursor, std::uint64_t max) {
   const auto size = std::min(max, limit - cursor.position);
   base::Pulled piece = base::SourcePending{};
   if (cursor.position < on_disk_ && file_) {
-    piece = base::FileSlice{file_, cursor.position, std::min(size, on_disk_ - cursor.position)};
-    cursor.position += std::get<base::FileSlice>(piece).size;
+    base::FileSlice slice{file_, cursor.position, std::min(size, on_disk_ - cursor.position)};
+    slice.resident = on_disk_ - cursor.position <= kJustWritten;
+    cursor.position += slice.size;
+    piece = std::move(slice);
   } else {
     const auto chunk = std::find_if(window_.begin(), window_.end(), [&](const Chunk& c) {
       return cursor.position >= c.offset && cursor.position < c.offset + c.bytes->size();

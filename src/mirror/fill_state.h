@@ -11,6 +11,7 @@
 #include <mutex>
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -49,6 +50,10 @@ class FillState {
   // Of those, what the slowest reader could take right now: while it is 0, no reader helps by reading.
   [[nodiscard]] std::uint64_t backlog() const;
   [[nodiscard]] bool spilling() const;
+  // Gives up on the readers that hold the window where it is, if others have nothing left to take: those fail at their
+  // next pull. False: nobody is starving.
+  bool cut_laggards();
+  [[nodiscard]] std::uint64_t window_begin() const;
   [[nodiscard]] std::size_t readers() const;
   [[nodiscard]] std::optional<std::uint64_t> size() const;
   [[nodiscard]] bool is_verified() const;
@@ -111,6 +116,7 @@ class FillState {
   std::uint64_t version_ = 1;
   std::uint64_t next_id_ = 1;
   std::unordered_map<std::uint64_t, std::uint64_t> positions_;
+  std::unordered_set<std::uint64_t> cut_;  // of those: no longer waited for
   std::vector<Waiter> waiters_;
   base::UniqueFunction<void()> poke_;
 };

@@ -33,6 +33,7 @@ struct FileSlice {
   std::shared_ptr<const File> file;
   std::uint64_t offset = 0;
   std::uint64_t size = 0;
+  bool resident = false;  // written a moment ago: no need to ask whether it is in the page cache
 };
 
 struct MemorySlice {

@@ -31,12 +31,13 @@ namespace shoal::mirror {
 struct MirrorOptions {
   std::chrono::milliseconds header_wait{
       20'000};  // size known: send the head after so long if upstream is only slow; 503 if it failed
-  std::chrono::milliseconds answer_wait{20'000};  // otherwise say 503
-  std::size_t spill_memory = 4 << 20;             // of a blob that cannot be kept, per fill
-  std::size_t write_queue = 4 << 20;              // bytes on their way to the disk, per fill
-  bool keep_filling = true;                       // when the last reader has left
-  std::size_t max_fills = 4096;                   // per loop; beyond: 503
-  std::size_t max_waiting = 65536;                // requests waiting for upstream, per loop; beyond: 503
+  std::chrono::milliseconds answer_wait{20'000};      // otherwise say 503
+  std::size_t spill_memory = 4 << 20;                 // of a blob that cannot be kept, per fill
+  std::chrono::milliseconds laggard_patience{5'000};  // with that memory full, others wait so long for a slow reader
+  std::size_t write_queue = 4 << 20;                  // bytes on their way to the disk, per fill
+  bool keep_filling = true;                           // when the last reader has left
+  std::size_t max_fills = 4096;                       // per loop; beyond: 503
+  std::size_t max_waiting = 65536;                    // requests waiting for upstream, per loop; beyond: 503
   upstream::RetryPolicy retry;
 };
 

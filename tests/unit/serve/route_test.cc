@@ -266,7 +266,9 @@ TEST(FindRegistry, KnowsTheNamesOfDockerHub) {
   auto own = table();
   own.upstreams.insert("registry-1.docker.io");
   EXPECT_EQ(find_registry(own, "registry-1.docker.io"), "registry-1.docker.io");
-  EXPECT_EQ(find_registry(RouteTable{.upstreams = {"ghcr.io"}}, "index.docker.io"), std::nullopt);
+  RouteTable other;
+  other.upstreams = {"ghcr.io"};
+  EXPECT_EQ(find_registry(other, "index.docker.io"), std::nullopt);
 }
 
 }  // namespace
