@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Cold layers: bytes per second and first byte, curl straight from the upstream against curl through Shoal, and many
-clients on one cold layer. Upstreams: docker-registry and nginx; links: 1 Gbit/s, 2.5 Gbit/s, unshaped.
+"""Cold layers: bytes per second and first byte, curl straight from the upstream against curl through Shoal and through
+Debian's docker-registry as a mirror of it, and many clients on one cold layer. Upstreams: docker-registry and nginx; links: 1 Gbit/s, 2.5 Gbit/s, unshaped.
 
 The upstream listens on 127.0.0.2 in a network namespace of the script's own, where tc shapes what comes from it.
 """
@@ -80,14 +80,20 @@ def run():
                             else bench.nginx(content.static_root, address=SHAPED))
                 name = f"shoal-{kind}-{megabits}"
                 shoal = bench.shoal(upstream, name)
-                measure(bench, images, upstream, shoal, megabits, size * MIB, rounds, small_rounds, clients)
+                rival = None
+                if kind == "docker-registry":  # it cannot mirror a static file tree
+                    rival = bench.registry(bench.directory / f"rival-{megabits}", "docker-registry mirror",
+                                           remote=f"http://{SHAPED}:{upstream.port}")
+                measure(bench, images, upstream, shoal, rival, megabits, size * MIB, rounds, small_rounds, clients)
                 bench.stop(shoal)
+                if rival:
+                    bench.stop(rival)
                 bench.stop(upstream)
         shape(0)
         bench.finish()
 
 
-def measure(bench, images, upstream, shoal, megabits, size, rounds, small_rounds, clients):
+def measure(bench, images, upstream, shoal, rival, megabits, size, rounds, small_rounds, clients):
     def cold(layer_bytes):
         repository, layer = images.next(layer_bytes)
         pull_through(shoal, repository, "latest")
@@ -95,7 +101,9 @@ def measure(bench, images, upstream, shoal, megabits, size, rounds, small_rounds
 
     curl(upstream, cold(MIB)[1])  # the first request of a program is nobody's measure
     curl(shoal, cold(MIB)[1])
-    direct, through, first_direct, first_through = [], [], [], []
+    direct, through, by_rival, first_direct, first_through = [], [], [], [], []
+    if rival:
+        curl(rival, cold(MIB)[1])
     for _ in range(small_rounds):
         path = cold(MIB)[1]
         first_direct.append(curl(upstream, path)[0])
@@ -107,11 +115,14 @@ def measure(bench, images, upstream, shoal, megabits, size, rounds, small_rounds
         before = shoal.cpu_seconds()
         through.append(curl(shoal, path)[1])
         cpu += shoal.cpu_seconds() - before
+        if rival:
+            by_rival.append(curl(rival, path)[1])
     layer, path = cold(size)
     herd = [curl_end(p)[1] for p in [curl_start(shoal, path) for _ in range(clients)]]
     bench.row(**{"upstream": upstream.name, "link": f"{megabits} Mbit/s" if megabits else "unshaped",
                  "layer": f"{size // MIB} MiB", "curl direct MiB/s": round(median(direct)),
                  "through shoal MiB/s": round(median(through)), "ratio (>= 0.9)": median(through) / median(direct),
+                 "docker-registry mirror": median(by_rival) / median(direct) if rival else "-",
                  "first byte direct ms": median(first_direct),
                  "added ms (<= 2)": median(first_through) - median(first_direct),
                  "shoal CPU s/GiB": cpu / rounds / size * 1024 * MIB,
