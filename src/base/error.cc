@@ -44,6 +44,8 @@ Error from_errno(int error, std::string_view operation, std::string_view subject
     case ENOSPC:
     case EDQUOT:
     case EFBIG: kind = ErrorKind::full; break;
+    case EMFILE:
+    case ENFILE: kind = ErrorKind::busy; break;
     case EINVAL: kind = ErrorKind::invalid; break;
     default: break;
   }

@@ -12,6 +12,9 @@ namespace {
 constexpr std::size_t kHashChunk = 1ULL << 20;        // of a kept file, a turn
 constexpr std::uint64_t kWriteBackStep = 8ULL << 20;  // so that the last sync is short
 
+// A directory that could not be opened for want of descriptors was not synced, but nothing of it is in doubt either.
+bool not_tried(const base::Error& error) { return error.kind() == base::ErrorKind::busy; }
+
 base::Error misuse(std::string_view what) { return base::Error(base::ErrorKind::bug, std::string(what)); }
 
 }  // namespace
@@ -86,6 +89,10 @@ base::Result<void> FillDisk::take_kept_file(std::optional<std::uint64_t> size) {
   }
   auto opened = core_->files->open(path_);
   if (!opened.ok()) {
+    if (opened.error().kind() == base::ErrorKind::busy) {  // no descriptor left: that says nothing about the file
+      lost_ = base::Error(base::ErrorKind::full, opened.error().message()).at("keep", digest_.to_string());
+      return opened.error();
+    }
     core_->space.give_back(kept);
     return start_empty();
   }
@@ -220,13 +227,17 @@ base::Result<BlobRecord> FillDisk::move_to_blobs() {
   }
   if (auto made = make_blob_dir(); !made.ok()) return made.error();
   if (auto moded = files.set_mode(path_, 0440); !moded.ok()) return moded.error();
-  if (auto moved = files.rename(path_, blob_path); !moved.ok()) return moved.error();
+  if (auto moved = files.rename(path_, blob_path); !moved.ok()) {
+    (void)files.set_mode(path_, 0640);  // best effort: to go on writing it
+    return moved.error();
+  }
   auto synced = files.sync_dir(core_->layout.blob_dir(digest_));
   const auto st = files.stat(blob_path);
   if (!synced.ok() || !st.ok()) {
     const auto error = synced.ok() ? st.error() : synced.error();
-    core_->health.turn_read_only(error);
+    if (!not_tried(error)) core_->health.turn_read_only(error);
     (void)files.rename(blob_path, path_);  // best effort: else the next start adopts it from there
+    (void)files.set_mode(path_, 0640);     // the same: to go on writing it
     return error;
   }
   const auto now = core_->clock.wall_now();
@@ -244,7 +255,7 @@ base::Result<void> FillDisk::make_blob_dir() {
   if (auto r = files.make_dir(core_->layout.blob_dir(digest_)); !r.ok()) return r;
   for (const auto& dir : {core_->layout.algorithm_dir(algorithm), core_->layout.blobs_dir()}) {
     if (auto r = files.sync_dir(dir); !r.ok()) {
-      core_->health.turn_read_only(r.error());
+      if (!not_tried(r.error())) core_->health.turn_read_only(r.error());
       return r;
     }
   }

@@ -28,6 +28,8 @@ TEST(Error, FromErrnoTellsTheReaction) {
   EXPECT_EQ(from_errno(EPERM, "open", "/x").kind(), ErrorKind::denied);
   EXPECT_EQ(from_errno(ENOSPC, "write", "/x").kind(), ErrorKind::full);
   EXPECT_EQ(from_errno(EDQUOT, "write", "/x").kind(), ErrorKind::full);
+  EXPECT_EQ(from_errno(EMFILE, "open", "/x").kind(), ErrorKind::busy);
+  EXPECT_EQ(from_errno(ENFILE, "open", "/x").kind(), ErrorKind::busy);
   EXPECT_EQ(from_errno(EIO, "read", "/x").kind(), ErrorKind::gone);
   EXPECT_EQ(from_errno(ENOENT, "open", "/x").message(), "open /x: No such file or directory");
   EXPECT_EQ(from_errno(EIO, "read").message(), "read: Input/output error");

@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 #include <sys/mount.h>
 
+#include <filesystem>
+
 #include "open_store.h"
 #include "support/store_rig.h"
 #include "support/test_file_ops.h"
@@ -103,6 +105,42 @@ TEST_F(Trouble, FailedMoveKeepsTheFill) {
   EXPECT_EQ(rig.store->usage().fill_bytes, bytes.size());
   EXPECT_TRUE(rig.put(bytes).ok()) << "resumed";
   EXPECT_EQ(rig.store->usage().fill_bytes, 0U);
+}
+
+// Clients can use up all descriptors; that is over when they leave.
+class NoDescriptors : public Trouble, public ::testing::WithParamInterface<int> {};
+
+TEST_P(NoDescriptors, AtTheSyncOfADirectoryFailThatPublishOnly) {
+  files->fail(Op::sync_dir, EMFILE, GetParam(), 1);
+  EXPECT_EQ(rig.put(bytes).error().kind(), ErrorKind::busy);
+  EXPECT_FALSE(rig.store->usage().read_only);
+  EXPECT_EQ(rig.store->usage().fill_bytes, bytes.size());
+  auto fill = rig.begin(digest);
+  EXPECT_EQ(rig.open_fill(*fill, bytes.size()).value_or(0), bytes.size()) << "nothing is fetched again";
+  EXPECT_TRUE(rig.verify(*fill).value_or(false));
+  EXPECT_TRUE(rig.publish(*fill).ok());
+  EXPECT_EQ(rig.store->usage().fill_bytes, 0U);
+  EXPECT_EQ(rig.store->usage().blob_bytes, bytes.size());
+}
+INSTANTIATE_TEST_SUITE_P(EachDirectory, NoDescriptors, ::testing::Values(0, 1, 2));
+
+TEST_F(Trouble, NoDescriptorsForAKeptFileDoNotCostIt) {
+  ASSERT_TRUE(rig.put(bytes).ok());
+  std::filesystem::last_write_time(rig.blob_path(digest), std::filesystem::file_time_type::clock::now());  // to adopt
+  files->fail(Op::open, ENFILE, 0, 1);
+  {
+    auto fill = rig.begin(digest);
+    EXPECT_EQ(rig.open_fill(*fill, bytes.size()).error().kind(), ErrorKind::busy);
+    EXPECT_EQ(rig.append(*fill, bytes).error().kind(), ErrorKind::full);
+    EXPECT_TRUE(rig.verify(*fill).value_or(false)) << "it hashes all the same";
+    fill->discard();
+  }
+  rig.loop.run_all();
+  EXPECT_EQ(rig.store->usage().fill_bytes, bytes.size());
+  auto fill = rig.begin(digest);
+  EXPECT_EQ(rig.open_fill(*fill, bytes.size()).value_or(0), bytes.size());
+  EXPECT_TRUE(rig.verify(*fill).value_or(false));
+  EXPECT_TRUE(rig.publish(*fill).ok());
 }
 
 TEST_F(Trouble, LowFreeSpaceIsHonoured) {
