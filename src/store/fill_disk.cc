@@ -67,9 +67,12 @@ void FillDisk::next_turn(base::UniqueFunction<void(FillDisk&)> work) {
 // A blob file whose record is missing or not about it, or one that somebody wants checked: becomes the fill.
 void FillDisk::adopt_blob_file() {
   const auto blob_path = core_->layout.blob(digest_);
+  // An eviction whose commit is still to come has taken the bytes off already. Looked at before the record: no removal
+  // begins while we are here.
+  const bool going = core_->guard->removing(digest_);
   const auto record = IndexView(core_->index->read()).blob(digest_);
   const auto st = core_->files->stat(blob_path);
-  if (record) core_->space.remove_blob(record->size);
+  if (record && !going) core_->space.remove_blob(record->size);
   if (record && !record->pinned) {  // a pin stays, and passes to the next file
     core_->writer->submit({[digest = digest_, old = *record](IndexEdit& edit) { edit.erase_blob(digest, old); }, {}});
   }

@@ -67,6 +67,13 @@ bool Guard::removing_file(const base::Digest& digest) const {
   return it != s.holders.end() && it->second.removing_file;
 }
 
+bool Guard::removing(const base::Digest& digest) const {
+  const auto& s = shard(digest);
+  const std::lock_guard lock(s.mutex);
+  const auto it = s.holders.find(digest);
+  return it != s.holders.end() && it->second.removal;
+}
+
 bool Guard::in_use(const base::Digest& digest) const {
   const auto& s = shard(digest);
   const std::lock_guard lock(s.mutex);

@@ -25,6 +25,7 @@ class Guard : public std::enable_shared_from_this<Guard> {
   void file_removed(const base::Digest& digest);  // a fill may publish now
   void end_removal(const base::Digest& digest);   // the record is gone too
   [[nodiscard]] bool removing_file(const base::Digest& digest) const;
+  [[nodiscard]] bool removing(const base::Digest& digest) const;  // its record at least
 
   [[nodiscard]] bool in_use(const base::Digest& digest) const;  // any of the above
 

@@ -81,6 +81,42 @@ TEST_F(Eviction, AdmittingStartsItAheadOfNeed) {
   EXPECT_EQ(rig.store->admit(1'000'001), Admission::pass_through);
 }
 
+// Index commits wait while a test says so.
+class SlowCommits final : public test::FailingFileOps {
+ public:
+  base::Result<void> before_index_commit() override {
+    const std::lock_guard lock(hold);
+    return FailingFileOps::before_index_commit();
+  }
+  std::mutex hold;
+};
+
+TEST(EvictionUnderway, BlobThatComesBackBeforeItsRecordIsGoneIsCountedOnce) {
+  const auto files = std::make_shared<SlowCommits>();
+  test::StoreRig rig([&files](StoreOptions options, base::Executor& disk, base::Clock& clock) {
+    return open_store(std::move(options), disk, clock, files);
+  });
+  rig.options.max_size = 1'000'000;
+  rig.start();
+  for (unsigned i = 0; i < 9; ++i) ASSERT_TRUE(rig.put(test::some_bytes(100'000, i)).ok());
+  rig.loop.run_all();
+  const std::unique_lock hold(files->hold);
+  EXPECT_EQ(rig.store->admit(300'000), Admission::keep);
+  rig.loop.run_all();
+  const auto evicted = rig.store->usage().evicted_bytes;
+  ASSERT_GT(evicted, 0U);
+  std::vector<std::unique_ptr<FillFile>> fills;
+  for (unsigned i = 0; i < 9; ++i) {
+    const auto digest = base::digest_of(test::some_bytes(100'000, i));
+    if (fs::exists(rig.blob_path(digest))) continue;
+    EXPECT_TRUE(rig.store->find_blob(digest)) << "the record goes with the next commit";
+    fills.push_back(rig.begin(digest));
+    EXPECT_EQ(rig.open_fill(*fills.back(), 100'000).value_or(1), 0U);
+  }
+  EXPECT_EQ(fills.size() * 100'000, evicted);
+  EXPECT_EQ(rig.store->usage().blob_bytes, 900'000 - evicted);
+}
+
 TEST_F(Eviction, ForgottenFillsGoWhenNoBlobCan) {
   rig.options.max_size = 300'000;
   rig.start();

@@ -32,7 +32,9 @@ TEST(Guard, FillKeepsRemovalAwayAndMayStartDuringOne) {
   EXPECT_TRUE(guard->removing_file(kDigest));
   guard->file_removed(kDigest);
   EXPECT_FALSE(guard->removing_file(kDigest));
+  EXPECT_TRUE(guard->removing(kDigest));
   guard->end_removal(kDigest);
+  EXPECT_FALSE(guard->removing(kDigest));
   EXPECT_TRUE(guard->in_use(kDigest));
 }
 
