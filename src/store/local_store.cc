@@ -3,12 +3,18 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "blob_identity.h"
 #include "local_fill.h"
 
 namespace shoal::store {
+namespace {
+
+constexpr std::uint64_t kEvictAheadAtMost = 1ULL << 30;
+
+}  // namespace
 
 base::Result<OpenBlob> LocalStore::open_blob(const base::Digest& digest) {
   auto lease = core_->guard->lease(digest);  // before the look, so that eviction cannot come between
@@ -152,7 +158,9 @@ Admission LocalStore::admit(std::uint64_t size) {
   tick();
   if (core_->health.read_only()) return Admission::pass_through;
   if (!core_->space.can_ever_fit(size, core_->stats.pinned_bytes)) return Admission::pass_through;
-  core_->evictor.kick(size);
+  // The size is a claim so far, perhaps a hostile manifest's: a claim alone must not empty the cache. The rest goes as
+  // bytes arrive.
+  core_->evictor.kick(std::min(size, kEvictAheadAtMost));
   return Admission::keep;
 }
 

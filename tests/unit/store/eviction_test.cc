@@ -81,6 +81,15 @@ TEST_F(Eviction, AdmittingStartsItAheadOfNeed) {
   EXPECT_EQ(rig.store->admit(1'000'001), Admission::pass_through);
 }
 
+TEST_F(Eviction, ClaimedSizeAloneDoesNotEmptyTheCache) {
+  rig.options.max_size = 8ULL << 30;
+  rig.start();
+  for (unsigned i = 0; i < 5; ++i) ASSERT_TRUE(rig.put(test::some_bytes(100'000, i)).ok());
+  EXPECT_EQ(rig.store->admit((8ULL << 30) - 1), Admission::keep);
+  rig.loop.run_all();
+  EXPECT_EQ(rig.store->usage().evicted_blobs, 0U);
+}
+
 // Index commits wait while a test says so.
 class SlowCommits final : public test::FailingFileOps {
  public:
