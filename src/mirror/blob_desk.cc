@@ -21,6 +21,10 @@ Refusal not_yet(const std::string& registry) {
   return {Refusal::Kind::unavailable, registry + " has not answered yet", std::chrono::seconds(5)};
 }
 
+Refusal no_descriptors() {
+  return {Refusal::Kind::overloaded, "this mirror has too many files and connections open", std::chrono::seconds(5)};
+}
+
 }  // namespace
 
 // The question whether a repository has a blob, and those who wait for it.
@@ -87,10 +91,14 @@ void BlobDesk::open(const Target& target, const base::Digest& digest, Box<std::u
 }
 
 void BlobDesk::open_proven(const FillSource& source, const base::Digest& digest, Box<std::unique_ptr<Blob>> box) {
-  if (auto open = parts_.index.store().open_blob(digest); open.ok()) {  // damaged: a fill will look at it
+  auto open = parts_.index.store().open_blob(digest);
+  if (open.ok()) {
     parts_.index.store().touch_blob(digest);
     return box->answer(box, stored_blob(std::move(*open), Provenance{}));
   }
+  // Damaged: a fill will look at it. No descriptor left: nothing is known against it, and a fill would need more of
+  // them.
+  if (open.error().kind() == base::ErrorKind::busy) return box->answer(box, no_descriptors());
   if (running(digest) == nullptr && known_absent(source, digest)) return box->answer(box, absent(source, digest));
   fill(source, digest, /*proven=*/true, std::move(box));
 }

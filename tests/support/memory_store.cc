@@ -206,6 +206,11 @@ void MemoryStore::admit_up_to(std::optional<std::uint64_t> bytes) {
   const std::lock_guard lock(mutex_);
   admit_up_to_ = bytes;
 }
+void MemoryStore::refuse_blobs(std::optional<base::Error> error) {
+  const std::lock_guard lock(mutex_);
+  refuse_blobs_ = std::move(error);
+}
+
 void MemoryStore::fail_open(bool on) {
   const std::lock_guard lock(mutex_);
   fail_open_ = on;
@@ -271,6 +276,7 @@ base::Result<store::OpenBlob> MemoryStore::open_blob(const base::Digest& digest)
   const std::lock_guard lock(mutex_);
   const auto it = blobs_.find(digest);
   if (it == blobs_.end()) return Error(ErrorKind::not_found, "no such blob");
+  if (refuse_blobs_) return *refuse_blobs_;
   if (it->second.damaged) return Error(ErrorKind::corrupt, "the file was touched");
   return store::OpenBlob(it->second.file, it->second.size, nullptr);
 }

@@ -34,6 +34,7 @@ class MemoryStore final : public store::Store {
   void fill_up_at(std::optional<std::uint64_t> bytes);
   void admit_up_to(std::optional<std::uint64_t> bytes);
   void fail_open(bool on);
+  void refuse_blobs(std::optional<base::Error> error);  // open_blob fails
   void fail_publish(bool on);
   void keep(const base::Digest& digest, std::string bytes);
   void put_blob(const base::Digest& digest, std::string bytes);
@@ -110,6 +111,7 @@ class MemoryStore final : public store::Store {
   std::vector<std::string> quarantined_;
   std::optional<std::uint64_t> full_at_, admit_up_to_;
   std::optional<base::Error> commit_error_;
+  std::optional<base::Error> refuse_blobs_;
   bool hold_ = false, fail_open_ = false, fail_publish_ = false;
   std::size_t files_ = 0, begun_ = 0, published_ = 0, commits_ = 0, touches_ = 0;
 };

@@ -97,6 +97,23 @@ TEST(KeptBytes, DamagedPrefixIsFetchedAgainAndNobodyBlamed) {
   EXPECT_TRUE(world.store.has_blob(digest));
 }
 
+TEST(KeptBytes, BlobThatCannotBeOpenedForWantOfDescriptorsIsLeftAlone) {
+  MirrorWorld world;
+  const auto bytes = some_bytes(60'000);
+  const auto digest = world.upstream.put_blob("library/app", bytes);
+  world.store.put_blob(digest, bytes);
+  world.link(kApp, digest, bytes.size(), true);
+  world.store.refuse_blobs(base::Error(base::ErrorKind::busy, "Too many open files"));
+  auto asked = world.open(kApp, digest);
+  world.run();
+  ASSERT_NE(asked->refusal(), nullptr);
+  EXPECT_EQ(asked->refusal()->kind, mirror::Refusal::Kind::overloaded);
+  EXPECT_EQ(world.store.fills_begun(), 0U);
+  EXPECT_EQ(world.upstream.blob_calls(), 0U);
+  world.store.refuse_blobs(std::nullopt);
+  EXPECT_NE(world.opened(kApp, digest), nullptr);
+}
+
 TEST(KeptBytes, DamagedBlobIsHealed) {
   MirrorWorld world;
   const auto bytes = some_bytes(60'000);
