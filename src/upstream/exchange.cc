@@ -13,6 +13,12 @@ bool url_is_to_blame(Failure::Kind kind) {
   return kind == Failure::Kind::unavailable || kind == Failure::Kind::timeout || kind == Failure::Kind::bad_answer;
 }
 
+// A 4xx of no other meaning (400, 414, 416): it is about the question, which a client may have chosen. Another URL may
+// see it otherwise, but this one is not ill for it.
+bool question_is_to_blame(const Failure& failure) {
+  return failure.kind == Failure::Kind::bad_answer && failure.status >= 400 && failure.status < 500;
+}
+
 }  // namespace
 
 Exchange::Exchange(std::shared_ptr<SharedState> state, base::Loop& loop, fetch::Client& client, Ask ask, Answer& answer)
@@ -237,7 +243,7 @@ void Exchange::denied(std::string why) {
 
 void Exchange::url_failed(Failure failure) {
   if (url_is_to_blame(failure.kind)) {
-    state_->url_failed(url_, failure.message);
+    if (!question_is_to_blame(failure)) state_->url_failed(url_, failure.message);
     if (!answer_.committed() && url_at_ + 1 < urls_.size()) {
       ++url_at_;
       return try_url();

@@ -229,6 +229,17 @@ TEST(ListTags, PassesBodyAndLinkOn) {
   EXPECT_EQ(failure_of(rig.tags("html/x", "")).kind, Kind::bad_answer);
 }
 
+TEST(ListTags, QuestionsThatUpstreamRefusesDoNotMakeItIll) {
+  ScriptedServer server([](const Seen&, Connection& c) { c.reply(400, ""); });
+  ScriptedServer other([](const Seen&, Connection& c) { c.reply(200, R"({"name":"a/b","tags":[]})"); });
+  UpstreamRig rig(options_for({server.url()}));
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(failure_of(rig.tags("a/b", "last=%zz")).kind, Kind::bad_answer);
+  EXPECT_FALSE(rig.state->health().open);
+  EXPECT_EQ(rig.state->health().consecutive_failures, 0u);
+  UpstreamRig two(options_for({server.url(), other.url()}));
+  EXPECT_TRUE(ok(two.tags("a/b", "last=%zz"))) << "another URL may see it otherwise";
+}
+
 TEST(Referrers, PassThroughWithAppliedFilters) {
   ScriptedServer server([](const Seen&, Connection& c) {
     c.reply(200, R"({"schemaVersion":2,"manifests":[]})", "OCI-Filters-Applied: artifactType\r\n");
