@@ -68,10 +68,13 @@ void PageDesk::ask(const std::string& key, std::unique_ptr<Flight> fresh, Box<Ta
   flight->retrier->start();
 }
 
+bool PageDesk::holds_tags(const Flight& flight) const {
+  return !flight.subject && !parts_.index.store().list_tags(flight.source.canonical, "", 1).empty();
+}
+
 // With tags in hand to tell instead, nobody waits for long.
 void PageDesk::wait_for(Flight& flight, const std::string& key) {
-  const bool held = !flight.subject && !parts_.index.store().list_tags(flight.source.canonical, "", 1).empty();
-  const auto wait = held ? flight.source.upstream->options().tags.revalidate_wait : options_.answer_wait;
+  const auto wait = holds_tags(flight) ? flight.source.upstream->options().tags.revalidate_wait : options_.answer_wait;
   flight.patient = true;
   flight.patience = parts_.loop.schedule(wait, [this, key] { waited_long_enough(key); });
 }
@@ -98,7 +101,7 @@ void PageDesk::answer_failure(Flight& flight, const upstream::Failure& failure) 
 }
 
 std::optional<TagPage> PageDesk::held_tags(const Flight& flight) const {
-  if (flight.subject) return std::nullopt;
+  if (!holds_tags(flight)) return std::nullopt;  // whatever the page: upstream's silence is not an empty list
   std::size_t limit = 1000;
   if (const auto n = registry::query_value(flight.query, "n")) {
     std::size_t wish = 0;
@@ -107,7 +110,6 @@ std::optional<TagPage> PageDesk::held_tags(const Flight& flight) const {
   }
   const auto last = registry::query_value(flight.query, "last").value_or("");
   const auto held = parts_.index.store().list_tags(flight.source.canonical, last, limit + 1);
-  if (held.empty() && last.empty()) return std::nullopt;
   registry::TagList list{flight.source.repository, {}};
   for (const auto& [tag, record] : held) {
     if (list.tags.size() < limit) list.tags.push_back(tag);

@@ -28,6 +28,7 @@ class PageDesk {
   void wait_for(Flight& flight, const std::string& key);
   void waited_long_enough(const std::string& key);
   void answer_failure(Flight& flight, const upstream::Failure& failure);
+  [[nodiscard]] bool holds_tags(const Flight& flight) const;
   [[nodiscard]] std::optional<TagPage> held_tags(const Flight& flight) const;
 
   DeskParts parts_;

@@ -347,11 +347,13 @@ TEST(Pages, SilentUpstreamGetsHeldTagsSoonAndARefusalWithoutAny) {
   world.upstream.hold(true);
   auto held = world.tags(kApp);
   auto none = world.tags(kOther);
+  auto none_behind = world.tags(kOther, "last=a");
   world.advance(std::chrono::milliseconds(3'100));
   ASSERT_TRUE(held->ok());
   EXPECT_FALSE(none->outcome.has_value());
   world.advance(std::chrono::seconds(17));
   ASSERT_NE(none->refusal(), nullptr);
+  ASSERT_NE(none_behind->refusal(), nullptr) << "not an empty list";
 }
 
 TEST(Pages, ReferrersPassThroughAndFailAsTheyAre) {
