@@ -208,6 +208,11 @@ void BlobDesk::answer_opening(std::uint64_t id) {
 
 void BlobDesk::prove(const FillSource& source, const base::Digest& digest, Proven then) {
   const auto key = proof_key(source.canonical, digest);
+  // Questions outlive those who asked: they are bounded too.
+  if (proofs_.size() >= options_.max_waiting && !proofs_.contains(key)) {
+    const auto refusal = overloaded();
+    return then(upstream::Failure{upstream::Failure::Kind::unavailable, 0, refusal.retry_after, refusal.message});
+  }
   const auto id = next_id_++;
   auto& proof = proofs_[key];
   const bool fresh = proof == nullptr;

@@ -127,7 +127,11 @@ void ManifestDesk::ask(const FillSource& source, const std::string& reference, s
     if (!flight->patient) wait_for(*flight, key, options_.answer_wait);
     return;
   }
-  if (!box && flights_.size() >= options_.max_waiting) return;  // nobody waits for it: another time
+  // Questions outlive those who asked: they are bounded too.
+  if (flights_.size() >= options_.max_waiting) {
+    if (!box) return;
+    return stale ? box->answer(box, std::move(*stale)) : box->answer(box, overloaded());
+  }
   auto& flight = flights_[key];
   flight = std::make_unique<Flight>();
   flight->source = source;

@@ -45,6 +45,8 @@ void PageDesk::referrers(const Target& target, const base::Digest& digest, std::
 void PageDesk::ask(const std::string& key, std::unique_ptr<Flight> fresh, Box<TagPage> box) {
   if (stopping_) return box->answer(box, stopping());
   if (waiting_ >= options_.max_waiting) return box->answer(box, overloaded());
+  // Questions outlive those who asked: they are bounded too.
+  if (flights_.size() >= options_.max_waiting && !flights_.contains(key)) return box->answer(box, overloaded());
   ++waiting_;
   auto& flight = flights_[key];
   if (flight) {

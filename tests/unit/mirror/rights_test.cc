@@ -198,6 +198,32 @@ TEST(Overload, RequestsThatWaitForProofsCount) {
   EXPECT_FALSE(after->outcome.has_value());  // there is room again; it waits
 }
 
+TEST(Overload, QuestionsThatNobodyWaitsForCount) {
+  mirror::MirrorOptions options;
+  options.max_waiting = 3;
+  options.answer_wait = std::chrono::seconds(1);
+  MirrorWorld world(options);
+  world.upstream.hold(true);
+  const auto ask = [&world](auto start) {  // the asker gives up, the question goes on
+    for (int i = 0; i < 40; ++i) {
+      auto asked = start(std::to_string(i));
+      world.advance(std::chrono::milliseconds(1'050));
+      ASSERT_NE(asked->refusal(), nullptr) << i;
+    }
+  };
+  ask([&](const std::string& n) { return world.manifest(kApp, registry::Tag(n)); });
+  EXPECT_EQ(world.count(Op::get_manifest), 3U);
+  ask([&](const std::string& n) { return world.tags(kApp, "last=" + n); });
+  EXPECT_EQ(world.count(Op::list_tags), 3U);
+  ask([&](const std::string& n) { return world.stat(kApp, base::digest_of(n)); });
+  EXPECT_LE(world.count(Op::head_blob), 6U);  // of two loops
+  world.upstream.release();
+  world.run();
+  auto after = world.tags(kApp, "last=z");
+  world.run();
+  EXPECT_EQ(world.count(Op::list_tags), 4U) << "there is room again";
+}
+
 TEST(Overload, FillsBeyondMaxFillsAreRefused) {
   mirror::MirrorOptions options;
   options.max_fills = 1;
