@@ -220,7 +220,7 @@ fetch::Flow Fill::on_data(std::string_view bytes) {
   }
   if (writing_.empty() || gathered_.size() >= kGather) flush();
   paused_ = congested();
-  if (paused_ && state_->spilling()) watch_laggards();
+  resume_if_room();
   return paused_ ? fetch::Flow::pause : fetch::Flow::go_on;
 }
 
@@ -272,7 +272,11 @@ void Fill::drained() {
 }
 
 void Fill::resume_if_room() {
-  if (!paused_ || congested()) return;
+  if (!paused_) return;
+  if (congested()) {
+    if (state_->spilling()) watch_laggards();
+    return;
+  }
   paused_ = false;
   last_progress_ = parts_.loop.now();
   if (call_.running()) call_.resume();

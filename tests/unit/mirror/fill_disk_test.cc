@@ -205,6 +205,53 @@ TEST(DiskFull, SlowReaderHoldsBackUpstreamAndMemoryStaysBounded) {
   }
 }
 
+TEST(DiskFull, StuckReaderIsCutWhenOthersStarve) {
+  MirrorWorld world;
+  world.store.fill_up_at(1 << 20);
+  world.upstream.manual_blobs(true);
+  const auto bytes = some_bytes(30 << 20);
+  const auto digest = base::digest_of(bytes);
+  auto stuck = world.open(kApp, digest);
+  auto fast = world.open(kApp, digest);
+  world.run();
+  auto call = world.upstream.blob_call(0);
+  call->start(0, bytes.size());
+  world.run();
+  Body stuck_body(stuck->value()->read_all());
+  Body fast_body(fast->value()->read_all());
+  fast_body.follow();
+  for (std::size_t at = 0; at < bytes.size(); at += 64 * 1024) call->data(bytes.substr(at, 64 * 1024));
+  call->end();
+  world.run();
+  EXPECT_LT(fast_body.bytes.size(), bytes.size() / 2);
+  world.advance(std::chrono::seconds(6));
+  EXPECT_TRUE(fast_body.ended);
+  EXPECT_EQ(fast_body.bytes, bytes);
+  stuck_body.drain();
+  EXPECT_TRUE(stuck_body.error);
+  EXPECT_FALSE(stuck_body.ended);
+}
+
+TEST(DiskFull, ReaderThatIsAloneMayBeAsSlowAsItLikes) {
+  MirrorWorld world;
+  world.store.fill_up_at(0);
+  world.upstream.manual_blobs(true);
+  const auto bytes = some_bytes(12 << 20);
+  auto asked = world.open(kApp, base::digest_of(bytes));
+  world.run();
+  auto call = world.upstream.blob_call(0);
+  call->start(0, bytes.size());
+  for (std::size_t at = 0; at < bytes.size(); at += 64 * 1024) call->data(bytes.substr(at, 64 * 1024));
+  call->end();
+  world.run();
+  Body body(asked->value()->read_all());
+  world.advance(std::chrono::minutes(1));
+  body.follow();
+  world.run();
+  EXPECT_TRUE(body.ended);
+  EXPECT_EQ(body.bytes, bytes);
+}
+
 TEST(DiskFull, LastReaderThatLeavesEndsTheFetch) {
   MirrorWorld world;
   world.store.fill_up_at(0);
