@@ -1,9 +1,14 @@
 #include "index.h"
 
+#include <algorithm>
+
 #include "shoal/obs/log.h"
 
 namespace shoal::mirror {
 namespace {
+
+constexpr std::size_t kShareFrom = 16 * 1024;
+constexpr std::size_t kSweepFrom = 256;  // entries of reading_
 
 std::string key(const std::string& repository, const std::string& reference) { return repository + '\0' + reference; }
 
@@ -14,7 +19,7 @@ store::LinkRecord merge(const store::LinkRecord& older, const store::LinkRecord&
 }  // namespace
 
 Index::Index(store::Store& store, base::Executor& completions)
-    : store_(store), completions_(completions), overlay_(std::make_shared<Overlay>()) {}
+    : store_(store), completions_(completions), overlay_(std::make_shared<Overlay>()), sweep_at_(kSweepFrom) {}
 
 std::optional<store::TagRecord> Index::find_tag(const std::string& repository, const std::string& tag) const {
   if (overlay_->commits.load(std::memory_order_acquire) != 0) {
@@ -52,7 +57,22 @@ std::optional<store::ManifestRecord> Index::find_manifest(const base::Digest& di
     const auto it = overlay_->manifests.find(digest);
     if (it != overlay_->manifests.end()) return it->second.value;
   }
-  return store_.find_manifest(digest);
+  auto record = store_.find_manifest(digest);
+  if (record && record->bytes->size() > kShareFrom) record->bytes = shared(digest, std::move(record->bytes));
+  return record;
+}
+
+std::shared_ptr<const std::string> Index::shared(const base::Digest& digest,
+                                                 std::shared_ptr<const std::string> bytes) const {
+  const std::lock_guard lock(reading_mutex_);
+  auto& entry = reading_[digest];
+  if (auto held = entry.lock()) return held;  // the same: it has the same digest
+  entry = bytes;
+  if (reading_.size() > sweep_at_) {
+    std::erase_if(reading_, [](const auto& item) { return item.second.expired(); });
+    sweep_at_ = std::max(kSweepFrom, 2 * reading_.size());
+  }
+  return bytes;
 }
 
 void Index::lay_over(Overlay& overlay, const store::Write& write) {

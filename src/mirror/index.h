@@ -46,12 +46,18 @@ class Index {
     std::map<std::string, Entry<std::optional<base::WallTime>>> absents;
     std::map<base::Digest, Entry<store::ManifestRecord>> manifests;
   };
+  [[nodiscard]] std::shared_ptr<const std::string> shared(const base::Digest& digest,
+                                                          std::shared_ptr<const std::string> bytes) const;
   static void lay_over(Overlay& overlay, const store::Write& write);
   static void forget(Overlay& overlay, std::uint64_t sequence);
 
   store::Store& store_;
   base::Executor& completions_;
   std::shared_ptr<Overlay> overlay_;  // shared with commits in flight
+  // Large manifests that somebody is reading now, so that slow readers of one do not hold a copy each.
+  mutable std::mutex reading_mutex_;
+  mutable std::map<base::Digest, std::weak_ptr<const std::string>> reading_;
+  mutable std::size_t sweep_at_;
 };
 
 }  // namespace shoal::mirror

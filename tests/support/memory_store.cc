@@ -293,7 +293,10 @@ std::optional<store::BlobRecord> MemoryStore::find_blob(const base::Digest& dige
 std::optional<store::ManifestRecord> MemoryStore::find_manifest(const base::Digest& digest) const {
   const std::lock_guard lock(mutex_);
   const auto it = manifests_.find(digest);
-  return it == manifests_.end() ? std::nullopt : std::optional(it->second);
+  if (it == manifests_.end()) return std::nullopt;
+  auto record = it->second;
+  record.bytes = std::make_shared<const std::string>(*record.bytes);  // a copy, as from disk
+  return record;
 }
 
 std::optional<store::TagRecord> MemoryStore::find_tag(std::string_view repository, std::string_view tag) const {

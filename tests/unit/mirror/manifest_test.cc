@@ -75,6 +75,20 @@ TEST(Manifest, ByDigestIsFoundRightAfterByTagBeforeTheCommit) {
   EXPECT_EQ(world.count(Op::get_manifest), 1U);
 }
 
+TEST(Manifest, LargeOneIsInMemoryOnceHoweverManyReadIt) {
+  MirrorWorld world;
+  std::vector<base::Digest> digests;
+  for (int i = 0; i < 600; ++i) {
+    const auto large = image(i) + std::string(20'000, ' ');
+    digests.push_back(world.upstream.put_manifest("library/app", std::to_string(i), large));
+    (void)got(world, registry::Tag(std::to_string(i)));
+  }
+  const auto first = got(world, digests[0]), second = got(world, digests[0]);
+  EXPECT_EQ(first.bytes.get(), second.bytes.get());
+  for (const auto& digest : digests) EXPECT_EQ(base::digest_of(*got(world, digest).bytes), digest);
+  EXPECT_EQ(got(world, digests[0]).bytes.get(), first.bytes.get());
+}
+
 TEST(Manifest, UnchangedTagIsRevalidatedByHeadOnly) {
   MirrorWorld world;
   (void)world.upstream.put_manifest("library/app", kTag, image(1));
