@@ -66,7 +66,7 @@ std::string redacted(std::string_view path, std::string value) {
   std::size_t from = 0;
   while ((from = value.find("://", from)) != std::string::npos) {
     from += 3;
-    const std::size_t end = std::min(value.find_first_of("/?# ,", from), value.size());
+    const std::size_t end = std::min(value.find_first_of("/?# ", from), value.size());
     const std::size_t at = value.rfind('@', end);
     if (at != std::string::npos && at >= from && at < end) value.replace(from, at - from, "***");
   }

@@ -209,7 +209,7 @@ TEST(Reader, CallersAddProblemsWhereTheValueStands) {
 
 TEST(Reader, SettingsSayWhereTheyComeFromWithoutSecrets) {
   Reader reader =
-      read("url: http://me:hunter2@proxy:3128/x\npassword: hunter2\nurls: [\"https://u:hunter2@h\", b@c]\n");
+      read("url: http://me:hun,ter2@proxy:3128/x\npassword: hunter2\nurls: [\"https://u:hunter2@h\", b@c]\n");
   Section root = reader.root();
   (void)root.string("url", "");
   (void)root.string("password", "");
