@@ -85,7 +85,7 @@ class Lookup {
 
 Section Section::section(std::string_view key) {
   Lookup lookup(*state_, path_, node_, key);
-  const Node* map = state_->structured(lookup.node());
+  const Node* map = state_->structured(lookup.node(), lookup.path());
   if (map != nullptr && map->kind != Node::Kind::map) {
     if (map->kind != Node::Kind::null) lookup.fail("must be a map of keys to values");
     map = nullptr;
@@ -162,7 +162,7 @@ unsigned Section::percent(std::string_view key, unsigned otherwise) {
 
 std::vector<std::string> Section::list(std::string_view key, std::vector<std::string> otherwise) {
   Lookup lookup(*state_, path_, node_, key);
-  const Node* node = state_->structured(lookup.node());
+  const Node* node = state_->structured(lookup.node(), lookup.path());
   std::vector<std::string> out = std::move(otherwise);
   if (node != nullptr) {
     out.clear();
@@ -215,13 +215,14 @@ std::string Section::where(std::string_view key) const {
 
 void Section::fail(std::string_view key, std::string what) {
   const std::string place = where(key);
-  state_->report.errors.push_back({place == "default" ? where("") : place, detail::join(path_, key), std::move(what)});
+  state_->report.errors.push_back(
+      {place == "default" ? where("") : place, key.empty() ? path_ : detail::join(path_, key), std::move(what)});
 }
 
 void Section::warn(std::string_view key, std::string what) {
   const std::string place = where(key);
   state_->report.warnings.push_back(
-      {place == "default" ? where("") : place, detail::join(path_, key), std::move(what)});
+      {place == "default" ? where("") : place, key.empty() ? path_ : detail::join(path_, key), std::move(what)});
 }
 
 }  // namespace shoal::config

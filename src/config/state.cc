@@ -90,10 +90,13 @@ const Node* State::resolve(const std::string& path, const Node* in_file) {
   return &node;
 }
 
-const Node* State::structured(const Node* node) {
+const Node* State::structured(const Node* node, const std::string& path) {
   if (node == nullptr || node->kind != Node::Kind::scalar || node->line != 0) return node;
-  if (!node->text.starts_with('[') && !node->text.starts_with('{')) return node;
+  const bool address = !node->text.ends_with(']') && node->text.find("]:") != std::string::npos;  // "[::]:5000"
+  if (address || (!node->text.starts_with('[') && !node->text.starts_with('{'))) return node;
+  const std::size_t known = report.errors.size();
   auto parsed = parse_yaml(node->text, *node->source, report.errors);
+  for (std::size_t i = known; i < report.errors.size(); ++i) report.errors[i].key = path;
   return parsed ? &made.emplace_back(std::move(*parsed)) : nullptr;
 }
 

@@ -41,7 +41,7 @@ struct State {
   // whole text. Null: nobody set it.
   const Node* resolve(const std::string& path, const Node* in_file);
   // The same, as a list or map: an override that looks like one is parsed as YAML.
-  const Node* structured(const Node* node);
+  const Node* structured(const Node* node, const std::string& path);
 
   void fail(const Node* node, const std::string& path, std::string what);
   void record(const std::string& path, std::string value, const Node* node);

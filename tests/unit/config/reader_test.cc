@@ -194,6 +194,21 @@ TEST(Reader, WrongOverridesNameTheirSource) {
             Texts{"SHOAL_STORAGE_PTH: this variable sets nothing (did you mean SHOAL_STORAGE_PATH?)"});
 }
 
+TEST(Reader, BracketsOfAnAddressInAnOverrideAreNoList) {
+  Reader reader = read("", {.file = "x.yml", .sets = {"one=[::]:5000", "two=[::]:5000,[::1]:5001"}});
+  EXPECT_EQ(reader.root().list("one", {}), Texts{"[::]:5000"});
+  EXPECT_EQ(reader.root().list("two", {}), (Texts{"[::]:5000", "[::1]:5001"}));
+  EXPECT_EQ(texts(reader.finish().errors), Texts{});
+}
+
+TEST(Reader, AnOverrideThatIsNoYamlNamesItsKey) {
+  Reader reader = read("", {.file = "x.yml", .sets = {"storage.list=[a"}});
+  (void)reader.root().section("storage").list("list", {});
+  const Report& report = reader.finish();
+  ASSERT_EQ(report.errors.size(), 1u);
+  EXPECT_EQ(report.errors[0].key, "storage.list");
+}
+
 TEST(Reader, CallersAddProblemsWhereTheValueStands) {
   Reader reader = read("a: {b: 1,\n  c: 2}\n");
   Section a = reader.root().section("a");
