@@ -97,6 +97,13 @@ void Node::make_workers() {
 
 base::Result<void> Node::listen() {
   const auto& settings = *loaded_.settings;
+  for (const auto& address : settings.server.listen) {
+    if (auto free = workers_.front()->demand_free(address); !free) return free.error().at("server.listen");
+  }
+  if (settings.admin.listen) {
+    if (auto free = workers_.front()->demand_free(*settings.admin.listen); !free)
+      return free.error().at("admin.listen");
+  }
   auto addresses = workers_.front()->listen(settings.server.listen);
   if (!addresses) return addresses.error().at("server.listen");
   for (std::size_t i = 1; i < workers_.size(); ++i) {  // with the ports that were chosen

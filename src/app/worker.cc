@@ -46,6 +46,16 @@ std::chrono::milliseconds Worker::since_beat() const {
       std::max<std::int64_t>(0, steady_ms() - last_beat_ms_.load(std::memory_order_relaxed)));
 }
 
+base::Result<void> Worker::demand_free(const net::Address& address) {
+  if (address.port == 0) return {};
+  return run([&]() -> base::Result<void> {
+    const auto alone =
+        net::Listener::listen(loop_, address, {.reuse_port = false}, [](std::unique_ptr<net::Stream>) {});
+    if (!alone) return alone.error();
+    return {};
+  });
+}
+
 base::Result<std::vector<net::Address>> Worker::listen(const std::vector<net::Address>& addresses) {
   return run([&]() -> base::Result<std::vector<net::Address>> {
     std::vector<net::Address> chosen;

@@ -51,6 +51,8 @@ class Worker {
     http::ServerOptions http;
   };
   void start(Parts parts, std::shared_ptr<const serve::RouteTable> routes);  // before anything listens
+  // SO_REUSEPORT would let a second node of the same user share the port without a word.
+  [[nodiscard]] base::Result<void> demand_free(const net::Address& address);
   // On the addresses, in order; a port 0 is chosen.
   [[nodiscard]] base::Result<std::vector<net::Address>> listen(const std::vector<net::Address>& addresses);
   [[nodiscard]] base::Result<net::Address> listen_admin(const net::Address& address, std::vector<std::string> hosts);
