@@ -1,8 +1,20 @@
 #include "shared_state.h"
 
+#include <algorithm>
+
 #include "judge.h"
+#include "shoal/fetch/url.h"
+#include "shoal/obs/log.h"
 
 namespace shoal::upstream {
+namespace {
+
+using obs::Category;
+
+constexpr std::chrono::minutes kTellDeniedEvery{10};  // clients can repeat such requests at will
+constexpr std::chrono::seconds kLongRateLimit{10};    // shorter ones are ridden out
+
+}  // namespace
 
 SharedState::SharedState(UpstreamOptions options, base::Clock& clock) : clock_(clock), queue_(options.max_fetches) {
   health_.set_urls(options.urls);
@@ -26,6 +38,7 @@ void SharedState::set_options(UpstreamOptions options) {
     tokens_.clear();
   }
   health_.set_urls(options.urls);
+  std::erase_if(told_down_, [&](const std::string& url) { return std::ranges::count(options.urls, url) == 0; });
   options_ = std::make_shared<const UpstreamOptions>(std::move(options));
 }
 
@@ -97,8 +110,12 @@ std::optional<std::string> SharedState::claim_probe(const UpstreamOptions& optio
 
 void SharedState::url_failed(const std::string& url, std::string_view why) {
   const auto now = clock_.wall_now();
-  const std::lock_guard lock(mutex_);
-  health_.failed(url, why, now);
+  {
+    const std::lock_guard lock(mutex_);
+    health_.failed(url, why, now);
+    if (!health_.failing(url) || !told_down_.insert(url).second) return;
+  }
+  obs::warn(Category::upstream, "{}; it fails time and again (`shoal status` shows how it is now)", why);
 }
 
 void SharedState::url_answered(const std::string& url) {
@@ -107,8 +124,14 @@ void SharedState::url_answered(const std::string& url) {
 }
 
 void SharedState::url_succeeded(const std::string& url) {
-  const std::lock_guard lock(mutex_);
-  health_.succeeded(url);
+  std::string name;
+  {
+    const std::lock_guard lock(mutex_);
+    health_.succeeded(url);
+    if (told_down_.erase(url) == 0) return;
+    name = options_->name;
+  }
+  obs::info(Category::upstream, "{} ({}): answers again", name, fetch::printable_url(url));
 }
 
 void SharedState::note_head(const fetch::ResponseHead& head) {
@@ -119,16 +142,34 @@ void SharedState::note_head(const fetch::ResponseHead& head) {
   const auto limit = registry::parse_rate_limit(head.header("ratelimit-limit"));
   if (!remaining && !limit && head.status != 429) return;
   const auto now = clock_.wall_now();
-  const std::lock_guard lock(mutex_);
-  health_.note_budget(remaining, limit);
-  if (head.status == 429) {
-    const auto wait = registry::parse_retry_after(head.header("retry-after"), now);
-    if (wait) health_.note_rate_limited(now + std::min<std::chrono::seconds>(*wait, std::chrono::hours(24)));
+  const auto asked = head.status == 429 ? registry::parse_retry_after(head.header("retry-after"), now) : std::nullopt;
+  const auto wait = std::min<std::chrono::seconds>(asked.value_or(std::chrono::seconds(0)), std::chrono::hours(24));
+  std::string name;
+  {
+    const std::lock_guard lock(mutex_);
+    health_.note_budget(remaining, limit);
+    const bool known = health_.overall(now).rate_limited_until.has_value();
+    if (asked) health_.note_rate_limited(now + wait);
+    if (known || wait < kLongRateLimit) return;
+    name = options_->name;
   }
+  obs::warn(Category::upstream, "{}: answered 429: its rate limit is reached; cached tags are served unasked for {} s",
+            name, wait.count());
 }
 
 void SharedState::note_failure(const Failure& failure) {
   if (failure.kind != Failure::Kind::not_found) failures_.fetch_add(1, std::memory_order_relaxed);
+  if (failure.kind != Failure::Kind::denied) return;
+  const auto now = clock_.wall_now();
+  {
+    const std::lock_guard lock(mutex_);
+    const auto& credentials = options_->credentials;
+    if (credentials.username.empty() && credentials.bearer.empty()) return;  // any client can ask for a private image
+    if (told_denied_ && now >= *told_denied_ && now - *told_denied_ < kTellDeniedEvery) return;
+    told_denied_ = now;
+  }
+  obs::warn(Category::upstream, "{}; check this upstream's credentials, and that they may read this repository",
+            failure.message);
 }
 
 std::optional<AuthChallenge> SharedState::challenge(const std::string& url) const {

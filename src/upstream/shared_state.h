@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 
 #include "auth.h"
 #include "fetch_queue.h"
@@ -62,6 +63,8 @@ class SharedState final : public UpstreamState {
   mutable std::mutex mutex_;                        // options, health, challenges, home
   std::shared_ptr<const UpstreamOptions> options_;  // shared with running calls
   HealthBook health_;
+  std::set<std::string> told_down_;            // URLs whose failing is in the log, until they answer again
+  std::optional<base::WallTime> told_denied_;  // when the log last told of refused credentials
   std::map<std::string, AuthChallenge> challenges_;
   base::Loop* home_ = nullptr;
   fetch::Client* home_client_ = nullptr;  // null: closed. Written under the mutex, used on the home loop

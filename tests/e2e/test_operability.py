@@ -7,7 +7,7 @@ import stat
 import time
 import unittest
 
-from lib import case, images, procs, shoal, wire
+from lib import case, fake_auth, images, procs, shoal, wire
 
 
 class OperatorCase(case.Case):
@@ -148,6 +148,23 @@ class TestEndpoints(OperatorCase):
                 break
         loud = [line for line in self.mirror.stderr().splitlines() if re.search(r"\b(error|warn)", line, re.I)]
         self.assertLess(len(loud), 30)
+        self.assertIn("warn upstream: docker.io (%s): connect to" % self.up.url, self.mirror.stderr())
+        self.up.listen_again()
+        procs.wait_until(lambda: self.mirror.manifest("team/app", "v1").status == 200, 10, "upstream to be asked again")
+        procs.wait_until(lambda: "info upstream: docker.io (%s): answers again" % self.up.url in self.mirror.stderr(), 5,
+                         "the log line")
+
+    def test_refused_credentials_are_logged_once(self):
+        up = self.upstream(auth=fake_auth.Bearer(users={"me": "right"}))
+        up.add("team/app", self.image, "v1")
+        password = os.path.join(self.dir, "password")
+        with open(password, "w") as f:
+            f.write("wrong\n")
+        mirror = self.shoal({"docker.io": {"urls": [up.url], "username": "me", "password_file": password}}, name="denied")
+        for _ in range(5):
+            self.assertEqual(mirror.manifest("team/app", "v1").status, 503)
+        procs.wait_until(lambda: "check this upstream's credentials" in mirror.stderr(), 5, "the log line")
+        self.assertEqual(mirror.stderr().count("check this upstream's credentials"), 1)
 
 
 class TestCommands(OperatorCase):
@@ -300,6 +317,14 @@ class TestSize(OperatorCase):
             with open("/proc/%d/status" % mirror.daemon.pid()) as f:
                 resident = int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1))
             self.assertLess(resident, 60 * 1024)
+
+    def test_a_port_of_another_node_is_refused(self):
+        mirror = self.shoal(self.up)
+        with self.assertRaises(procs.ToolFailed) as caught:
+            mirror.cli("serve", "--config", mirror.config_file, "--set", "storage.path=" + mirror.storage + "2",
+                       "--set", "server.listen=127.0.0.1:%d" % mirror.port)
+        self.assertIn("server.listen", caught.exception.output)
+        self.assertIn("127.0.0.1:%d" % mirror.port, caught.exception.output)
 
     def test_port_file_and_storage_are_not_for_everybody(self):
         mirror = self.shoal(self.up)
