@@ -78,7 +78,13 @@ base::Result<std::string> ask_node(const NodeFlags& flags, std::string_view meth
   request.first_byte_timeout = std::chrono::seconds(60);
   request.max_redirects = 0;
   const auto reply = fetch::fetch_blocking(request, kMaxAnswer);
-  if (!reply) return reply.error().at("ask", *url);
+  if (!reply) {
+    return base::Error(
+        reply.error().kind(),
+        base::format("no answer from the admin API: {} (does the node run, and is this its admin.listen? "
+                     "--config or --admin name another)",
+                     reply.error().at("ask", *url).message()));
+  }
   if (reply->head.status / 100 != 2) {
     auto words = registry::first_error(reply->body);
     if (words.empty()) words = base::format("it answered {}", reply->head.status);

@@ -6,6 +6,7 @@ int main(int argc, char** argv) {
   using namespace shoal::cli;
   CLI::App app("Shoal: a pull-through mirror for container images.", "shoal");
   app.require_subcommand(1);
+  app.set_version_flag("--version", "shoal " SHOAL_VERSION, "Print the version and exit");
   app.footer("Example:\n  shoal serve --config /etc/shoal/shoal.yml\n\nExit codes: 0 fine, 1 failed, 2 wrong use.");
   Run run;
   add_serve(app, run);
