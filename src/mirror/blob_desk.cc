@@ -71,7 +71,7 @@ bool BlobDesk::known_absent(const FillSource& source, const base::Digest& digest
 
 void BlobDesk::open(const Target& target, const base::Digest& digest, Box<std::unique_ptr<Blob>> box) {
   const auto source = source_of(parts_, target);
-  if (!source) return box->answer(box, not_configured(target));
+  if (!source) return box->answer(box, not_reachable(target));
   if (stopping_) return box->answer(box, stopping());
   if (crowded()) return box->answer(box, overloaded());
 
@@ -256,7 +256,7 @@ void BlobDesk::proved(const std::string& key, const upstream::Outcome<upstream::
 
 void BlobDesk::stat(const Target& target, const base::Digest& digest, Box<BlobStat> box) {
   const auto source = source_of(parts_, target);
-  if (!source) return box->answer(box, not_configured(target));
+  if (!source) return box->answer(box, not_reachable(target));
   if (stopping_) return box->answer(box, stopping());
   if (crowded()) return box->answer(box, overloaded());
   const auto link = parts_.index.find_link(source->canonical, digest);

@@ -21,9 +21,14 @@ struct DeskParts {
   UpstreamSet& upstreams;
 };
 
-[[nodiscard]] inline Refusal not_configured(const Target& target) {
-  return {
-      Refusal::Kind::not_found, "registry " + target.registry + " is not configured here; add it under upstreams", {}};
+// Routing has let it pass, so this is no "unknown registry": a reload has just taken it away, or clients have named so
+// many registries of a pattern that no more are made. Not a 404: the content may well exist.
+[[nodiscard]] inline Refusal not_reachable(const Target& target) {
+  return {Refusal::Kind::unavailable,
+          "registry " + target.registry +
+              " cannot be asked from here: it was just taken out of the configuration, or too many registries of its "
+              "pattern are in use",
+          std::chrono::seconds(30)};
 }
 [[nodiscard]] inline Refusal overloaded() {
   return {Refusal::Kind::overloaded, "too many requests wait for upstream registries", std::chrono::seconds(5)};

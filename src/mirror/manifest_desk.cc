@@ -51,7 +51,7 @@ ManifestDesk::~ManifestDesk() = default;
 
 void ManifestDesk::get(const Target& target, const registry::Reference& reference, Box<ManifestAnswer> box) {
   const auto source = source_of(parts_, target);
-  if (!source) return box->answer(box, not_configured(target));
+  if (!source) return box->answer(box, not_reachable(target));
   if (stopping_) return box->answer(box, stopping());
   if (waiting_ >= options_.max_waiting) return box->answer(box, overloaded());
   if (const auto* tag = std::get_if<registry::Tag>(&reference)) return by_tag(*source, *tag, std::move(box));

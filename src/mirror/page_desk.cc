@@ -23,7 +23,7 @@ PageDesk::~PageDesk() = default;
 
 void PageDesk::tags(const Target& target, std::string query, Box<TagPage> box) {
   const auto source = source_of(parts_, target);
-  if (!source) return box->answer(box, not_configured(target));
+  if (!source) return box->answer(box, not_reachable(target));
   auto flight = std::make_unique<Flight>();
   flight->source = *source;
   flight->query = std::move(query);
@@ -33,7 +33,7 @@ void PageDesk::tags(const Target& target, std::string query, Box<TagPage> box) {
 
 void PageDesk::referrers(const Target& target, const base::Digest& digest, std::string query, Box<TagPage> box) {
   const auto source = source_of(parts_, target);
-  if (!source) return box->answer(box, not_configured(target));
+  if (!source) return box->answer(box, not_reachable(target));
   auto flight = std::make_unique<Flight>();
   flight->source = *source;
   flight->query = std::move(query);

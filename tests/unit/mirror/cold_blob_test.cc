@@ -330,14 +330,6 @@ TEST(ColdBlob, RateLimitIsPassedOnWithItsRetryAfter) {
   EXPECT_EQ(asked->refusal()->retry_after, std::chrono::seconds(300));
 }
 
-TEST(ColdBlob, UnknownRegistryIsNotFound) {
-  MirrorWorld world;
-  auto asked = world.open({"evil.example", "x"}, base::digest_of("x"));
-  world.run();
-  ASSERT_NE(asked->refusal(), nullptr);
-  EXPECT_EQ(asked->refusal()->kind, mirror::Refusal::Kind::not_found);
-}
-
 TEST(ColdBlob, HeadMovesNoBody) {
   MirrorWorld world;
   const auto digest = world.upstream.put_blob("library/app", some_bytes(5000));

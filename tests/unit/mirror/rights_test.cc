@@ -198,6 +198,19 @@ TEST(Overload, RequestsThatWaitForProofsCount) {
   EXPECT_FALSE(after->outcome.has_value());  // there is room again; it waits
 }
 
+TEST(Overload, RegistryThatCannotBeMadeIsUnavailableNotUnknown) {
+  MirrorWorld world;
+  const mirror::Target beyond{"r1001.example.com", "library/app"};
+  const auto manifest = world.manifest(beyond, registry::Tag("1"));
+  const auto blob = world.open(beyond, base::digest_of("x"));
+  const auto tags = world.tags(beyond);
+  world.run();
+  for (const auto* refusal : {manifest->refusal(), blob->refusal(), tags->refusal()}) {
+    ASSERT_NE(refusal, nullptr);
+    EXPECT_EQ(refusal->kind, mirror::Refusal::Kind::unavailable);
+  }
+}
+
 TEST(Overload, QuestionsThatNobodyWaitsForCount) {
   mirror::MirrorOptions options;
   options.max_waiting = 3;
