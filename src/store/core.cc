@@ -30,6 +30,19 @@ void Core::close() {
   lock.reset();
 }
 
+void Core::tell_not_kept(std::string_view why) {
+  constexpr std::int64_t kEvery = 600;
+  const auto now = std::chrono::duration_cast<std::chrono::seconds>(clock.wall_now().time_since_epoch()).count();
+  auto quiet_until = quiet_until_s.load(std::memory_order_relaxed);
+  if (now < quiet_until && quiet_until - now <= kEvery) return;  // further off: the clock was set back
+  if (!quiet_until_s.compare_exchange_strong(quiet_until, now + kEvery)) return;
+  obs::warn(
+      obs::Category::store,
+      "blobs are passed on without being kept: {} (free on disk: {} bytes, storage.min_free: {}, storage.max_size: "
+      "{}, in blobs: {})",
+      why, space.use().free_bytes, options.min_free, options.max_size, space.use().blob_bytes);
+}
+
 bool drop_blob(Core& core, const base::Digest& digest, const BlobRecord& record) {
   if (!core.guard->begin_removal(digest)) return false;
   const auto removed = core.files->remove(core.layout.blob(digest));

@@ -35,6 +35,8 @@ struct Core : std::enable_shared_from_this<Core> {
     });
   }
   void close();  // waits for the disk work that runs, commits what waits, closes the index
+  // Tells the log that a blob is passed on without being kept; at most every ten minutes. Any thread.
+  void tell_not_kept(std::string_view why);
 
   const StoreOptions options;
   const Layout layout;
@@ -54,7 +56,8 @@ struct Core : std::enable_shared_from_this<Core> {
   Sweeper sweeper;
   std::array<std::array<std::atomic<bool>, 256>, 3> shard_made{};  // blob directory exists and is synced
   std::unique_ptr<LmdbIndex> index;
-  std::unique_ptr<IndexWriter> writer;  // after the index it writes
+  std::unique_ptr<IndexWriter> writer;         // after the index it writes
+  std::atomic<std::int64_t> quiet_until_s{0};  // of tell_not_kept, in Unix time
 };
 
 // Deletes the blob's file now and its record with the next commit. False: in use, or its file cannot be removed.

@@ -159,6 +159,7 @@ void FillDisk::append(const std::string& bytes, Answer<std::uint64_t> answer) {
   if (!lost_) {
     if (const auto written = write(bytes); !written.ok()) {
       lost_ = base::Error(base::ErrorKind::full, written.error().message()).at("keep", digest_.to_string());
+      core_->tell_not_kept(written.error().message());
     }
   }
   if (lost_) return answer(*lost_);

@@ -8,6 +8,7 @@
 
 #include "blob_identity.h"
 #include "local_fill.h"
+#include "shoal/base/format.h"
 
 namespace shoal::store {
 namespace {
@@ -157,7 +158,10 @@ base::Result<std::unique_ptr<FillFile>> LocalStore::begin_fill(const base::Diges
 Admission LocalStore::admit(std::uint64_t size) {
   tick();
   if (core_->health.read_only()) return Admission::pass_through;
-  if (!core_->space.can_ever_fit(size, core_->stats.pinned_bytes)) return Admission::pass_through;
+  if (!core_->space.can_ever_fit(size, core_->stats.pinned_bytes)) {
+    core_->tell_not_kept(base::format("there is no room for {} bytes", size));
+    return Admission::pass_through;
+  }
   // The size is a claim so far, perhaps a hostile manifest's: a claim alone must not empty the cache. The rest goes as
   // bytes arrive.
   core_->evictor.kick(std::min(size, kEvictAheadAtMost));
