@@ -29,8 +29,13 @@ void print(const json& status) {
                 human_bytes(number(store, "index_size")), number(store, "evicted_blobs"),
                 human_bytes(number(store, "evicted_bytes")));
   for (const auto& upstream : list("upstreams")) {
-    out += format("upstream {}: {}", text(upstream, "name"), upstream.value("ok", false) ? "ok" : "FAILING");
-    if (const auto error = text(upstream, "last_error"); !error.empty()) out += " (" + error + ")";
+    const auto error = text(upstream, "last_error");  // of the last call; none when that was fine
+    const char* how = !upstream.value("ok", false) ? "FAILING" : error.empty() ? "ok" : "the last call failed";
+    out += format("upstream {}: {}", text(upstream, "name"), how);
+    if (!error.empty()) out += " (" + error + ")";
+    if (const auto until = text(upstream, "rate_limited_until"); !until.empty()) {
+      out += ", its rate limit is reached until " + until;
+    }
     if (upstream.contains("rate_limit_remaining")) {
       out += format(", {} pulls left", upstream.value("rate_limit_remaining", std::int64_t{0}));
     }
