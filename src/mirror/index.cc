@@ -75,56 +75,68 @@ std::shared_ptr<const std::string> Index::shared(const base::Digest& digest,
   return bytes;
 }
 
-void Index::lay_over(Overlay& overlay, const store::Write& write) {
+void Index::lay_over(Overlay& overlay, const store::Write& write, Touched& touched) {
   const auto sequence = overlay.sequence;
+  const auto note = [](std::vector<std::string>& list, const std::string& repository, const std::string& reference) {
+    return list.emplace_back(key(repository, reference));
+  };
   const auto link = [&](const std::string& repository, const base::Digest& digest, const store::LinkRecord& record) {
-    auto [it, fresh] = overlay.links.try_emplace(key(repository, digest.to_string()), sequence, record);
+    auto [it, fresh] = overlay.links.try_emplace(note(touched.links, repository, digest.to_string()), sequence, record);
     if (!fresh) it->second = {sequence, merge(it->second.value, record)};
   };
   if (const auto* put = std::get_if<store::PutManifest>(&write)) {
+    touched.manifests.push_back(put->digest);
     overlay.manifests.insert_or_assign(
         put->digest,
         Entry<store::ManifestRecord>{sequence, store::ManifestRecord{put->media_type, put->bytes, put->now}});
     link(put->repository, put->digest, {put->bytes->size(), true});
   } else if (const auto* tag = std::get_if<store::PutTag>(&write)) {
-    overlay.tags.insert_or_assign(key(tag->repository, tag->tag),
+    overlay.tags.insert_or_assign(note(touched.tags, tag->repository, tag->tag),
                                   Entry<std::optional<store::TagRecord>>{sequence, tag->record});
-    overlay.absents.insert_or_assign(key(tag->repository, tag->tag),
+    overlay.absents.insert_or_assign(note(touched.absents, tag->repository, tag->tag),
                                      Entry<std::optional<base::WallTime>>{sequence, std::nullopt});
   } else if (const auto* removed = std::get_if<store::RemoveTag>(&write)) {
-    overlay.tags.insert_or_assign(key(removed->repository, removed->tag),
+    overlay.tags.insert_or_assign(note(touched.tags, removed->repository, removed->tag),
                                   Entry<std::optional<store::TagRecord>>{sequence, std::nullopt});
   } else if (const auto* absent = std::get_if<store::PutAbsent>(&write)) {
-    overlay.absents.insert_or_assign(key(absent->repository, absent->reference),
+    overlay.absents.insert_or_assign(note(touched.absents, absent->repository, absent->reference),
                                      Entry<std::optional<base::WallTime>>{sequence, absent->until});
   } else if (const auto* put_link = std::get_if<store::PutLink>(&write)) {
     link(put_link->repository, put_link->digest, put_link->record);
   }
 }
 
-void Index::forget(Overlay& overlay, std::uint64_t sequence) {
-  const auto done = [sequence](const auto& entry) { return entry.second.sequence == sequence; };
-  std::erase_if(overlay.tags, done);
-  std::erase_if(overlay.links, done);
-  std::erase_if(overlay.absents, done);
-  std::erase_if(overlay.manifests, done);
+void Index::forget(Overlay& overlay, const Touched& touched, std::uint64_t sequence) {
+  const auto drop = [sequence](auto& entries, const auto& keys) {
+    for (const auto& key : keys) {
+      const auto it = entries.find(key);
+      if (it != entries.end() && it->second.sequence == sequence) entries.erase(it);
+    }
+  };
+  drop(overlay.tags, touched.tags);
+  drop(overlay.links, touched.links);
+  drop(overlay.absents, touched.absents);
+  drop(overlay.manifests, touched.manifests);
 }
 
 void Index::commit(std::vector<store::Write> writes) {
   if (writes.empty()) return;
   std::uint64_t sequence = 0;
+  Touched touched;
   {
     const std::lock_guard lock(overlay_->mutex);
     sequence = ++overlay_->sequence;
-    for (const auto& write : writes) lay_over(*overlay_, write);
+    for (const auto& write : writes) lay_over(*overlay_, write, touched);
     overlay_->commits.fetch_add(1, std::memory_order_release);
   }
-  store_.commit(std::move(writes), completions_, [overlay = overlay_, sequence](base::Result<void> result) {
-    if (!result.ok()) obs::debug(obs::Category::mirror, "the index did not take a write: {}", result.error().message());
-    const std::lock_guard lock(overlay->mutex);
-    forget(*overlay, sequence);
-    overlay->commits.fetch_sub(1, std::memory_order_release);
-  });
+  store_.commit(std::move(writes), completions_,
+                [overlay = overlay_, sequence, touched = std::move(touched)](base::Result<void> result) {
+                  if (!result.ok())
+                    obs::debug(obs::Category::mirror, "the index did not take a write: {}", result.error().message());
+                  const std::lock_guard lock(overlay->mutex);
+                  forget(*overlay, touched, sequence);
+                  overlay->commits.fetch_sub(1, std::memory_order_release);
+                });
 }
 
 }  // namespace shoal::mirror

@@ -48,8 +48,12 @@ class Index {
   };
   [[nodiscard]] std::shared_ptr<const std::string> shared(const base::Digest& digest,
                                                           std::shared_ptr<const std::string> bytes) const;
-  static void lay_over(Overlay& overlay, const store::Write& write);
-  static void forget(Overlay& overlay, std::uint64_t sequence);
+  struct Touched {  // by one commit: what to look at when it is done, however much else is in flight
+    std::vector<std::string> tags, links, absents;
+    std::vector<base::Digest> manifests;
+  };
+  static void lay_over(Overlay& overlay, const store::Write& write, Touched& touched);
+  static void forget(Overlay& overlay, const Touched& touched, std::uint64_t sequence);
 
   store::Store& store_;
   base::Executor& completions_;

@@ -89,6 +89,25 @@ TEST(Manifest, LargeOneIsInMemoryOnceHoweverManyReadIt) {
   EXPECT_EQ(got(world, digests[0]).bytes.get(), first.bytes.get());
 }
 
+TEST(Manifest, ThousandsOfCommitsInFlightAreEachForgottenOnTheirOwn) {
+  MirrorWorld world;
+  (void)world.upstream.put_manifest("library/app", kTag, image(1));
+  (void)got(world);
+  world.store.hold_commits(true);
+  std::vector<AskedPtr<mirror::ManifestAnswer>> asked;
+  for (int i = 0; i < 10'000; ++i) asked.push_back(world.manifest(kApp, registry::Tag("t" + std::to_string(i))));
+  world.run();
+  const auto moved = world.upstream.put_manifest("library/app", kTag, image(2));
+  world.advance(std::chrono::seconds(61));
+  EXPECT_EQ(got(world).digest, moved);
+  world.store.release_commits();
+  world.run();
+  EXPECT_EQ(got(world).digest, moved);
+  const auto checks = world.count(Op::head_manifest);
+  EXPECT_EQ(got(world).digest, moved) << "from the store now";
+  EXPECT_EQ(world.count(Op::head_manifest), checks);
+}
+
 TEST(Manifest, UnchangedTagIsRevalidatedByHeadOnly) {
   MirrorWorld world;
   (void)world.upstream.put_manifest("library/app", kTag, image(1));
