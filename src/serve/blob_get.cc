@@ -115,7 +115,7 @@ void BlobGet::opened(std::unique_ptr<mirror::Blob> blob) {
       response.content_length = length;
       break;
     }
-    case Kind::not_satisfiable: response.headers.add("Content-Range", base::format("bytes */{}", *size)); break;
+    case Kind::not_satisfiable: return refuse_range(std::move(response), *size);
   }
   send(std::move(response));
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "shoal/base/format.h"
 #include "shoal/registry/wire.h"
 
 namespace shoal::serve {
@@ -119,6 +120,15 @@ void Exchange::refuse(int status, std::string_view code, std::string_view messag
   response.headers.add("Content-Type", "application/json");
   if (status == 405) response.headers.add("Allow", "GET, HEAD");
   response.text = registry::error_body(code, message);
+  record_->detail = message;
+  send(std::move(response));
+}
+
+void Exchange::refuse_range(http::Response response, std::uint64_t size) {
+  response.headers.add("Content-Range", base::format("bytes */{}", size));
+  response.headers.add("Content-Type", "application/json");
+  const auto message = base::format("the range asked for is beyond the end: there are {} bytes", size);
+  response.text = registry::error_body("RANGE_INVALID", message);
   record_->detail = message;
   send(std::move(response));
 }

@@ -25,6 +25,7 @@ class Exchange : public http::Operation {
   void send(http::Response response);
   void refuse(const mirror::Refusal& refusal);
   void refuse(int status, std::string_view code, std::string_view message);
+  void refuse_range(http::Response response, std::uint64_t size);  // 416, its other headers given
 
   DistributionHandler::Parts parts_;
   std::string range_, if_range_, if_none_match_;

@@ -1,7 +1,6 @@
 #include "manifest_get.h"
 
 #include "body_sources.h"
-#include "shoal/base/format.h"
 #include "shoal/http/range.h"
 
 namespace shoal::serve {
@@ -49,10 +48,7 @@ void ManifestGet::answer(const mirror::ManifestAnswer& manifest) {
   explain(response, manifest.provenance);
   for (const auto& warning : manifest.warnings) response.headers.add("Warning", warning);
   if (same) return send(std::move(response));
-  if (plan.kind == Kind::not_satisfiable) {
-    response.headers.add("Content-Range", base::format("bytes */{}", size));
-    return send(std::move(response));
-  }
+  if (plan.kind == Kind::not_satisfiable) return refuse_range(std::move(response), size);
   response.headers.add("Content-Type", manifest.media_type);
   std::string_view body = *manifest.bytes;
   if (plan.kind == Kind::single) {

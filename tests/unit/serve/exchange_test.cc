@@ -155,6 +155,7 @@ TEST(BlobAnswer, RangesWarmAndCold) {
       auto& answer = s.get(fresh(s), {{"Range", "bytes=1000-"}});
       EXPECT_EQ(answer.response.status, 416);
       EXPECT_EQ(answer.header("Content-Range"), "bytes */1000");
+      EXPECT_NE(answer.response.text.find("RANGE_INVALID"), std::string::npos);
     }
     {
       Serving s;
