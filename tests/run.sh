@@ -81,7 +81,7 @@ case $sanitizer in
     export UBSAN_OPTIONS="print_stacktrace=1:log_path=$reports/ubsan:${UBSAN_OPTIONS:-}"
     ;;
   tsan)
-    export TSAN_OPTIONS="log_path=$reports/tsan:second_deadlock_stack=1:${TSAN_OPTIONS:-}"
+    export TSAN_OPTIONS="suppressions=$repo/tests/tsan.supp:log_path=$reports/tsan:second_deadlock_stack=1:${TSAN_OPTIONS:-}"
     # GCC 12's runtime does not know address layouts with more than 28 random bits.
     if [ "$(cat /proc/sys/vm/mmap_rnd_bits 2>/dev/null || echo 28)" -gt 28 ]; then run=(setarch -R "${run[@]}"); fi
     ;;

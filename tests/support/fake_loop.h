@@ -1,6 +1,8 @@
 // FakeClock, FakeLoop, FakeExecutor: time and turns driven by the test, one thread. No sleeps.
+// The clock may be read by other threads (a store's index writer).
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <map>
@@ -11,16 +13,16 @@ namespace shoal::test {
 
 class FakeClock final : public base::Clock {
  public:
-  [[nodiscard]] base::WallTime wall_now() const override { return wall_; }
-  [[nodiscard]] base::SteadyTime steady_now() const override { return steady_; }
+  [[nodiscard]] base::WallTime wall_now() const override { return wall_.load(); }
+  [[nodiscard]] base::SteadyTime steady_now() const override { return steady_.load(); }
   void advance(std::chrono::milliseconds by) {
-    wall_ += by;
-    steady_ += by;
+    wall_ = wall_.load() + by;
+    steady_ = steady_.load() + by;
   }
 
  private:
-  base::WallTime wall_{std::chrono::seconds(1'800'000'000)};
-  base::SteadyTime steady_{std::chrono::seconds(1'000)};
+  std::atomic<base::WallTime> wall_{base::WallTime(std::chrono::seconds(1'800'000'000))};
+  std::atomic<base::SteadyTime> steady_{base::SteadyTime(std::chrono::seconds(1'000))};
 };
 
 class FakeExecutor final : public base::Executor {

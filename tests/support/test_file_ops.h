@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <unistd.h>
+#include <atomic>
 
 #include <cerrno>
 #include <cstring>
@@ -206,9 +207,9 @@ class ForgettingFileOps final : public FailingFileOps {
     }
   }
   std::mt19937 random_;
-  int cut_at_ = -1;
-  int operations_ = 0;
-  bool dark_ = false;
+  std::atomic<int> cut_at_ = -1;
+  std::atomic<int> operations_ = 0;
+  std::atomic<bool> dark_ = false;
   std::map<std::uint64_t, std::vector<Range>> unsynced_;
   std::vector<Change> changes_;
 };
