@@ -105,6 +105,10 @@ void AdminHandler::Impl::read(std::string_view path, std::string_view query, htt
     read_images(parameter(query, "repository"), query, std::move(responder));
   } else if (path.starts_with("images/")) {
     read_images(std::string(path.substr(7)), query, std::move(responder));
+  } else if (path.starts_with("blobs/")) {
+    answer_from_pool(std::move(responder), [&store = parts.store, digest = std::string(path.substr(6))] {
+      return show_blob(store, digest);
+    });
   } else {
     no_such_path(std::move(responder));
   }

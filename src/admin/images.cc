@@ -145,6 +145,19 @@ void remove_image(store::Store& store, base::Executor& on, const std::string& re
   });
 }
 
+http::Response show_blob(const store::Store& store, std::string_view text) {
+  const auto digest = base::Digest::parse(text);
+  if (!digest) return error_reply(digest.error());
+  const auto record = store.find_blob(*digest);
+  if (!record) return error_reply(404, "BLOB_UNKNOWN", digest->to_string() + " is not held here");
+  return json_reply(200, {{"digest", digest->to_string()},
+                          {"size", record->size},
+                          {"verified", time_text(record->verified)},
+                          {"last_use", time_text(record->last_use)},
+                          {"uses", record->uses},
+                          {"pinned", record->pinned}});
+}
+
 http::Response remove_blob(store::Store& store, std::string_view text) {
   const auto digest = base::Digest::parse(text);
   if (!digest) return error_reply(digest.error());

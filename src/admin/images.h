@@ -27,6 +27,7 @@ struct Page {
 // The answer comes when it is durable. `tag` "": the whole repository.
 void remove_image(store::Store& store, base::Executor& on, const std::string& repository, const std::string& tag,
                   PoolJobs::Answer answer);
+[[nodiscard]] http::Response show_blob(const store::Store& store, std::string_view digest);
 [[nodiscard]] http::Response remove_blob(store::Store& store, std::string_view digest);
 
 }  // namespace shoal::admin

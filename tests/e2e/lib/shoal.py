@@ -263,7 +263,10 @@ class Shoal:
         return os.path.exists(self.blob_file(digest))
 
     def wait_for_blob(self, digest, timeout=15):
-        procs.wait_until(lambda: self.has_blob(digest), timeout * slow_build(), "blob %s to be published" % digest)
+        """Until the index has it: the file is in its place a moment before that."""
+        def published():
+            return wire.get(("127.0.0.1", self.admin_port), "/api/v1/blobs/" + digest).status == 200
+        procs.wait_until(published, timeout * slow_build(), "blob %s to be published" % digest)
 
     def keep_files(self, target):
         """For a look after a failure."""

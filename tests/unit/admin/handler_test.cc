@@ -257,6 +257,11 @@ TEST_F(WithImage, RemovesATagOrARepositoryAndNothingByMistake) {
   EXPECT_EQ(get_json("/api/v1/images")["repositories"].size(), 1U);
 }
 
+TEST_F(WithImage, ABlobThatIsNotHeldIs404) {
+  EXPECT_EQ(get(std::string("/api/v1/blobs/") + kLayer).status, 404);
+  EXPECT_EQ(get("/api/v1/blobs/nonsense").status, 400);
+}
+
 TEST_F(WithImage, RemovingABlobThatIsNotHeldIs404) {
   const auto remove = [this](std::string digest) {
     return ask(*handler_, http::Method::del, "/api/v1/blobs/" + digest).status;
