@@ -104,7 +104,7 @@ void Connection::parse(std::string_view bytes) {
 void Connection::begin_body() {
   enter(State::body);
   deadline_ = context_.loop.now() + context_.options.body_timeout;
-  const bool wanted = context_.handler.wants_body(parser_.request());
+  const bool wanted = context_.handler.body_mode(parser_.request()) == BodyMode::buffer;
   if (wanted) parser_.keep_body();
   if (!parser_.expects_continue()) return;
   if (!wanted) {  // the client has not sent it: answer instead of asking for it

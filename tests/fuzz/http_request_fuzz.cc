@@ -28,7 +28,9 @@ struct EmptyOperation final : http::Operation {};
 
 struct Replay final : http::Handler {
   explicit Replay(std::uint8_t m) : mode(m) {}
-  bool wants_body(const http::Request&) override { return (mode & 1) != 0; }
+  http::BodyMode body_mode(const http::Request&) override {
+    return (mode & 1) != 0 ? http::BodyMode::buffer : http::BodyMode::drop;
+  }
   std::unique_ptr<http::Operation> handle(const http::Request& request, http::Responder responder) override {
     seen.push_back(std::string(to_string(request.method)) + " " + request.target + " " + request.host + " " +
                    request.body);

@@ -38,6 +38,25 @@ class Headers {
 enum class Method : std::uint8_t { get, head, post, put, patch, del, options, other };
 [[nodiscard]] std::string_view to_string(Method method);
 
+// What becomes of a request's body. drop: read and forgotten (up to max_body_bytes); buffer: handed over whole, in
+// Request::body; stream: handle() runs when the head is in, and the operation reads the body.
+enum class BodyMode : std::uint8_t { drop, buffer, stream };
+
+// The body of a running request, for BodyMode::stream. On the connection's loop. Whoever holds it may outlive the
+// connection: a read then answers an error.
+class RequestBody {
+ public:
+  using Chunk = std::shared_ptr<const std::string>;
+  virtual ~RequestBody() = default;
+  // `done` runs once, never inside this call, with the next bytes; null at the end of the body. An error: the client
+  // left (gone), was too slow (timeout), sent something malformed (invalid) or more than max_stream_bytes (full).
+  // One read at a time. The first one answers `Expect: 100-continue`: refuse before it, and the body never comes.
+  // While nobody reads, at most ServerOptions::body_chunk_bytes are held and the socket is left alone.
+  // An answer before the end is sent at once; then the connection closes, as with any unread body.
+  virtual void read(base::UniqueFunction<void(base::Result<Chunk>)> done) = 0;
+  [[nodiscard]] virtual std::optional<std::uint64_t> length() const = 0;  // Content-Length; nullopt: chunked
+};
+
 struct Request {
   Method method = Method::get;
   std::string
@@ -45,8 +64,10 @@ struct Request {
   std::string host;  // Host header, or the authority of an absolute-form target
   Headers headers;
   net::Address peer;
-  std::string id;    // request id, also in logs and X-Request-Id
-  std::string body;  // only for handlers that asked for a buffered body (wants_body); otherwise drained and dropped
+  std::string id;                       // request id, also in logs and X-Request-Id
+  std::string body;                     // only with BodyMode::buffer
+  std::shared_ptr<RequestBody> stream;  // only with BodyMode::stream; shared with the connection, which feeds it
+  bool secure = false;                  // came over TLS
 };
 
 // How an exchange ended; for the access log and the counters.
@@ -97,7 +118,7 @@ class Responder {
 class Handler {
  public:
   virtual ~Handler() = default;
-  [[nodiscard]] virtual bool wants_body(const Request&) { return false; }
+  [[nodiscard]] virtual BodyMode body_mode(const Request&) { return BodyMode::drop; }
   // May answer at once and return null.
   [[nodiscard]] virtual std::unique_ptr<Operation> handle(const Request& request, Responder responder) = 0;
   // A request that never reached handle() (malformed, too large, timed out): what to say. Default: plain text.
@@ -111,6 +132,8 @@ struct ServerOptions {
   std::size_t max_body_bytes = 64 * 1024;                // buffered or drained bodies; beyond: 413 and close
   std::size_t max_connections = 20'000;                  // per loop; beyond: accepting pauses
   std::size_t max_requests_per_connection = 0;           // 0: no limit
+  std::size_t body_chunk_bytes = 256 * 1024;             // of a streamed body, handed over at once; at most held unread
+  std::uint64_t max_stream_bytes = 0;                    // of a streamed body; 0: no limit
   std::chrono::milliseconds header_timeout{10'000};      // first byte of a request to its last header (slow loris)
   std::chrono::milliseconds body_timeout{30'000};        // between two chunks of a request body
   std::chrono::milliseconds keep_alive_timeout{75'000};  // between two requests

@@ -41,11 +41,11 @@ struct MirrorOptions {
   upstream::RetryPolicy retry;
 };
 
-// Which repository, on which upstream.
+// Which repository, on which upstream; "" for a hosted one.
 struct Target {
   std::string registry;    // "docker.io"
   std::string repository;  // "library/nginx"
-  [[nodiscard]] std::string canonical() const { return registry + "/" + repository; }
+  [[nodiscard]] std::string canonical() const { return registry.empty() ? repository : registry + "/" + repository; }
 };
 
 // Where an answer came from and why: for Cache-Status, Age, the log and the counters.

@@ -19,6 +19,7 @@ struct BlobRecord {
   base::WallTime last_use{};  // flushed in batches: may lag by seconds
   std::uint32_t uses = 0;
   bool pinned = false;
+  bool hosted = false;  // some repository's link is hosted; kept by the index
   // Identity of the file when it was verified; another one means somebody touched it: verify before serving.
   std::uint64_t inode = 0;
   std::int64_t mtime_ns = 0;
@@ -43,6 +44,7 @@ struct TagRecord {
 struct LinkRecord {
   std::optional<std::uint64_t> size;
   bool proven = false;
+  bool hosted = false;  // pushed to, or mounted in, a repository of our own: its content is never evicted
 };
 
 // --- writes: values handed to Store::commit, applied together in order ---

@@ -19,6 +19,7 @@
 #include "shoal/base/digest.h"
 #include "shoal/base/loop.h"
 #include "shoal/base/result.h"
+#include "shoal/store/hosted.h"
 #include "shoal/store/records.h"
 
 namespace shoal::store {
@@ -32,6 +33,8 @@ struct StoreOptions {
   std::uint64_t index_size = 4ULL << 30;           // LMDB map; address space, not memory
   std::uint64_t quarantine_size = 256ULL << 20;
   std::chrono::hours fill_max_age{24 * 7};  // an abandoned fill older than this is removed
+  std::chrono::hours upload_max_age{24};    // a push that nobody went on with
+  std::size_t max_uploads = 10'000;         // pushes in progress
 };
 
 // A complete, verified blob: open file + size. While one lives, eviction leaves the blob alone.
@@ -141,6 +144,9 @@ class Store {
                       base::UniqueFunction<void(base::Result<void>)> done) = 0;
   virtual void touch_blob(const base::Digest& digest) = 0;      // last use and uses; cheap, batched
   virtual void touch_manifest(const base::Digest& digest) = 0;  // the same for manifests
+
+  // Repositories of our own. Lives as long as the store.
+  [[nodiscard]] virtual Hosted& hosted() = 0;
 
   // --- files ---
   [[nodiscard]] virtual base::Result<std::unique_ptr<FillFile>> begin_fill(const base::Digest& digest,

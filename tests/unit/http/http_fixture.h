@@ -16,7 +16,9 @@ namespace shoal::http {
 
 class ScriptHandler : public Handler {
  public:
-  bool wants_body(const Request& request) override { return wants && wants(request); }
+  BodyMode body_mode(const Request& request) override {
+    return wants && wants(request) ? BodyMode::buffer : BodyMode::drop;
+  }
   std::unique_ptr<Operation> handle(const Request& request, Responder responder) override {
     seen.push_back(std::string(to_string(request.method)) + " " + request.target + " host=" + request.host +
                    " body=" + request.body);

@@ -1,0 +1,46 @@
+// Tls: OpenSSL as a decorator of a net stream; server contexts that can be replaced while connections run.
+// TLS 1.2 and 1.3 (RFC 8446, RFC 5246). The only user of openssl/ssl.h.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "shoal/base/result.h"
+#include "shoal/net/stream.h"
+
+namespace shoal::tls {
+
+enum class ClientAuth { none, optional, required };
+
+struct ServerOptions {
+  std::string cert_file;  // PEM, with its chain
+  std::string key_file;   // PEM
+  std::string client_ca_file;
+  ClientAuth client_auth = ClientAuth::none;
+};
+
+// Immutable; shared by all loops. Blocks (files): not on a loop.
+class ServerContext {
+ public:
+  // Says which file and why; also when the key is not the certificate's. Never prints key material.
+  [[nodiscard]] static base::Result<std::shared_ptr<const ServerContext>> load(const ServerOptions& options);
+  ~ServerContext();
+  [[nodiscard]] std::chrono::system_clock::time_point expires()
+      const;  // of the certificate: for a metric and a warning
+  struct Impl;
+  explicit ServerContext(std::unique_ptr<Impl> impl);
+  [[nodiscard]] const Impl& impl() const { return *impl_; }
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+// `plain` becomes the server side of a TLS connection. The handshake runs by itself once reading starts; one that fails
+// or takes longer than `handshake_timeout` ends reading with an error. send_file reads from the page cache.
+[[nodiscard]] std::unique_ptr<net::Stream> accept(std::unique_ptr<net::Stream> plain,
+                                                  std::shared_ptr<const ServerContext> context, base::Loop& loop,
+                                                  std::chrono::milliseconds handshake_timeout);
+
+}  // namespace shoal::tls
