@@ -1,4 +1,5 @@
-// DistributionHandler: the /v2/ endpoints on one event loop: route, ask the mirror, stream the answer.
+// DistributionHandler: the /v2/ endpoints on one event loop: route, authorise, ask the mirror or the store, stream the
+// answer; and pushes to hosted repositories.
 // OCI distribution-spec 1.1; DESIGN sections 5 and 7.
 #pragma once
 
@@ -10,6 +11,8 @@
 #include "shoal/mirror/mirror.h"
 #include "shoal/obs/access_log.h"
 #include "shoal/obs/metrics.h"
+#include "shoal/serve/access.h"
+#include "shoal/serve/hosted.h"
 #include "shoal/serve/route.h"
 
 namespace shoal::serve {
@@ -27,20 +30,31 @@ class DistributionHandler final : public http::Handler {
     obs::AccessLog& access_log;
     std::shared_ptr<ServeProbe> probe;
     base::Clock& clock;
+    // For hosted repositories; without a store there are none, whatever the routes say.
+    store::Store* store = nullptr;
+    base::Executor* pool = nullptr;  // the hash-and-disk pool
+    // Without one, nobody can log in: an enabled policy then knows anonymous clients only.
+    auth::Authenticator* authenticator = nullptr;
   };
   // `fallback` answers what is not /v2/ (health, metrics); may be null: 404. It outlives the handler.
   DistributionHandler(Parts parts, std::shared_ptr<const RouteTable> routes, http::Handler* fallback);
   ~DistributionHandler() override;
 
-  void set_routes(std::shared_ptr<const RouteTable> routes);  // on the loop; for SIGHUP
+  // On the loop; before the first request, and for SIGHUP. What is running goes on with what it began with.
+  void set_routes(std::shared_ptr<const RouteTable> routes);
+  void set_hosted(std::shared_ptr<const HostedOptions> options);
+  void set_access(std::shared_ptr<const Access> access);
 
+  [[nodiscard]] http::BodyMode body_mode(const http::Request& request) override;
   [[nodiscard]] std::unique_ptr<http::Operation> handle(const http::Request& request,
                                                         http::Responder responder) override;
   [[nodiscard]] http::Response refuse(int status, std::string_view reason) override;
 
  private:
   Parts parts_;
-  std::shared_ptr<const RouteTable> routes_;
+  std::shared_ptr<const RouteTable> routes_;  // shared by the handlers of all loops, like the two below
+  std::shared_ptr<const HostedOptions> hosted_;
+  std::shared_ptr<const Access> access_;
   http::Handler* fallback_;
 };
 
