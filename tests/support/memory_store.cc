@@ -391,6 +391,38 @@ void MemoryStore::put_link(const std::string& repository, const base::Digest& di
   link.proven = link.proven || record.proven;
 }
 
+void MemoryStore::put_hosted_link(const std::string& repository, const base::Digest& digest, std::uint64_t size) {
+  const std::lock_guard lock(mutex_);
+  put_link(repository, digest, {size, true});
+  links_[{repository, digest.to_string()}].hosted = true;
+}
+void MemoryStore::put_hosted_manifest(const store::ManifestPush& push) {
+  put_hosted_link(push.repository, push.digest, push.bytes->size());
+  const std::lock_guard lock(mutex_);
+  const auto now = clock_.wall_now();
+  manifests_[push.digest] = {push.media_type, push.bytes, now};
+  for (const auto& tag : push.tags) {
+    tags_.insert_or_assign(Key{push.repository, tag}, store::TagRecord{push.digest, now, now});
+  }
+}
+void MemoryStore::remove_hosted_tag(const std::string& repository, const std::string& tag) {
+  const std::lock_guard lock(mutex_);
+  tags_.erase({repository, tag});
+}
+void MemoryStore::remove_hosted_link(const std::string& repository, const base::Digest& digest) {
+  const std::lock_guard lock(mutex_);
+  links_.erase({repository, digest.to_string()});
+}
+std::vector<std::pair<base::Digest, std::uint64_t>> MemoryStore::hosted_links(std::string_view repository) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::pair<base::Digest, std::uint64_t>> out;
+  for (const auto& [key, link] : links_) {
+    const auto digest = base::Digest::parse(key.second);
+    if (key.first == repository && link.hosted && digest) out.emplace_back(*digest, link.size.value_or(0));
+  }
+  return out;
+}
+
 void MemoryStore::apply(const store::Write& write) {
   if (const auto* manifest = std::get_if<store::PutManifest>(&write)) {
     manifests_[manifest->digest] = {manifest->media_type, manifest->bytes, manifest->now};

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "shoal/store/store.h"
+#include "support/memory_hosted.h"
 #include "support/temp_dir.h"
 
 namespace shoal::test {
@@ -75,8 +76,16 @@ class MemoryStore final : public store::Store {
   void touch_manifest(const base::Digest& digest) override;
   [[nodiscard]] base::Result<std::unique_ptr<store::FillFile>> begin_fill(const base::Digest& digest,
                                                                           base::Loop& loop) override;
+  [[nodiscard]] MemoryHosted& hosted() override { return hosted_; }
   [[nodiscard]] store::Admission admit(std::uint64_t size) override;
   [[nodiscard]] base::Result<void> remove_blob(const base::Digest& digest) override;
+
+  // --- for the hosted side ---
+  void put_hosted_link(const std::string& repository, const base::Digest& digest, std::uint64_t size);
+  void put_hosted_manifest(const store::ManifestPush& push);
+  void remove_hosted_tag(const std::string& repository, const std::string& tag);
+  void remove_hosted_link(const std::string& repository, const base::Digest& digest);
+  [[nodiscard]] std::vector<std::pair<base::Digest, std::uint64_t>> hosted_links(std::string_view repository) const;
 
  private:
   friend class MemoryFill;
@@ -106,6 +115,7 @@ class MemoryStore final : public store::Store {
   std::map<Key, store::LinkRecord> links_;
   std::map<Key, base::WallTime> absents_;
   std::map<std::string, std::string> states_;
+  MemoryHosted hosted_{*this};
   std::vector<Waiting> waiting_;
   std::set<base::Digest> filling_;
   std::vector<std::string> quarantined_;
