@@ -56,7 +56,4 @@ class BlobDesk {
   base::Lifetime life_;
 };
 
-// A complete blob from the store.
-[[nodiscard]] std::unique_ptr<Blob> stored_blob(store::OpenBlob open, Provenance provenance);
-
 }  // namespace shoal::mirror

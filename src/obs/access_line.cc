@@ -70,6 +70,7 @@ void append_access_line(std::string& out, const AccessLine& line, bool json, std
   fields.flag("complete", line.complete);
   fields.text("id", line.id, kShortText);
   fields.text("peer", line.peer, kShortText);
+  fields.text("user", line.user, kShortText);
   fields.text("method", line.method, kShortText);
   fields.text("target", line.target);
   fields.text("repository", line.repository);

@@ -98,6 +98,7 @@ base::Result<ManifestView> parse_manifest(std::string_view bytes) {
 
   ManifestView view;
   view.media_type = clean_media_type(string_member(*document, "mediaType"));
+  view.declares_type = !view.media_type.empty();
   view.artifact_type = clean_media_type(string_member(*document, "artifactType"));
   if (const json* subject = object_member(*document, "subject")) {
     view.subject = read_descriptor(*subject);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "shoal/auth/auth.h"
 #include "shoal/base/format.h"
 
 namespace shoal::serve {
@@ -18,7 +19,7 @@ std::string lower(std::string_view text) {
   return out;
 }
 
-bool matches(std::string_view pattern, std::string_view name) {
+bool matches_host(std::string_view pattern, std::string_view name) {
   const std::string_view suffix = pattern.substr(1);  // ".example.com"
   return pattern.starts_with("*.") && name.size() > suffix.size() && name.ends_with(suffix) &&
          registry::valid_registry_host(name);
@@ -36,7 +37,7 @@ std::optional<Allowed> allowed(const RouteTable& table, std::string_view name) {
   }
   const std::string* longest = nullptr;
   for (const auto& pattern : table.patterns) {
-    if (matches(pattern, name) && (longest == nullptr || pattern.size() > longest->size())) longest = &pattern;
+    if (matches_host(pattern, name) && (longest == nullptr || pattern.size() > longest->size())) longest = &pattern;
   }
   if (longest == nullptr) return std::nullopt;
   return Allowed{std::string(name), *longest};
@@ -78,15 +79,16 @@ Split first_segment(std::string_view path) {
 bool below_v2(std::string_view path) { return path == "/v2" || path.starts_with("/v2/"); }
 
 struct Address {
-  std::string_view prefix;  // the registry a path names; "" if it names none
-  registry::ApiPath path;   // of the rest
+  std::string_view prefix;                 // the registry a path names; "" if it names none
+  registry::ApiPath path;                  // of the rest
+  std::optional<registry::ApiPath> whole;  // with a prefix under /v2: had it not been one
 };
 
 std::optional<Address> read_path(std::string_view path) {
   if (!below_v2(path)) {
     const auto [registry, rest] = first_segment(path);
     if (!below_v2(rest) || !registry::valid_registry_host(registry)) return std::nullopt;
-    return Address{registry, registry::parse_api_path(rest.substr(3))};
+    return Address{registry, registry::parse_api_path(rest.substr(3)), std::nullopt};
   }
   path.remove_prefix(3);
   auto whole = registry::parse_api_path(path);
@@ -94,27 +96,29 @@ std::optional<Address> read_path(std::string_view path) {
   // As in image references: a registry is a first part with something behind it. "ghcr.io" alone names a repository.
   const std::string* repository = repository_of(whole);
   const bool alone = repository != nullptr && repository->find('/') == std::string::npos;
-  if (alone || !registry::valid_registry_host(registry)) return Address{{}, std::move(whole)};
-  return Address{registry, registry::parse_api_path(rest)};
+  if (alone || !registry::valid_registry_host(registry)) return Address{{}, std::move(whole), std::nullopt};
+  return Address{registry, registry::parse_api_path(rest), std::move(whole)};
 }
 
 struct Choice {
   std::optional<Allowed> registry;
   bool by_ns = false;
+  bool hosted = false;
 };
 
 std::variant<Choice, RouteRefusal> choose(const RouteTable& table, std::string_view prefix,
-                                          const std::optional<std::string>& ns, std::string_view host) {
+                                          const std::optional<std::string>& ns, std::string_view host,
+                                          const std::string* repository) {
   const auto by_ns = ns ? allowed(table, lower(*ns)) : std::nullopt;
   if (!prefix.empty()) {
     auto found = allowed(table, prefix);
     if (!found) return not_configured(prefix);
     const bool agreed = by_ns && by_ns->registry == found->registry;
-    return Choice{std::move(found), agreed};
+    return Choice{std::move(found), agreed, false};
   }
   if (ns) {
     if (!by_ns) return not_configured(lower(*ns));
-    return Choice{by_ns, true};
+    return Choice{by_ns, true, false};
   }
   if (!table.hosts.empty() && !host.empty()) {
     const std::string name = lower(host);
@@ -123,13 +127,14 @@ std::variant<Choice, RouteRefusal> choose(const RouteTable& table, std::string_v
     if (it != table.hosts.end()) {
       auto found = allowed(table, it->second);
       if (!found) return not_configured(it->second);
-      return Choice{std::move(found), false};
+      return Choice{std::move(found), false, false};
     }
   }
+  if (repository != nullptr && is_hosted_name(table, *repository)) return Choice{std::nullopt, false, true};
   if (table.default_upstream.empty()) return Choice{};
   auto found = allowed(table, table.default_upstream);
   if (!found) return not_configured(table.default_upstream);
-  return Choice{std::move(found), false};
+  return Choice{std::move(found), false, false};
 }
 
 // The value of ns; empty optional: absent or empty. A refusal when it cannot name a registry.
@@ -155,6 +160,12 @@ std::optional<std::string> find_registry(const RouteTable& table, std::string_vi
   return std::move(found->registry);
 }
 
+bool is_hosted_name(const RouteTable& table, std::string_view name) {
+  if (table.hosts_everything) return true;
+  return std::any_of(table.hosted.begin(), table.hosted.end(),
+                     [&](const std::string& pattern) { return auth::matches(pattern, name); });
+}
+
 std::variant<Routed, RouteRefusal> route(const RouteTable& table, std::string_view target, std::string_view host) {
   const std::size_t question = std::min(target.find('?'), target.size());
   const std::string_view query = target.substr(std::min(question + 1, target.size()));
@@ -168,7 +179,13 @@ std::variant<Routed, RouteRefusal> route(const RouteTable& table, std::string_vi
   auto ns = read_ns(query);
   if (auto* refusal = std::get_if<RouteRefusal>(&ns)) return std::move(*refusal);
   auto& wanted = std::get<std::optional<std::string>>(ns);
-  auto chosen = choose(table, address->prefix, wanted, host);
+  // A first part that could be a registry, but is none of ours, may begin the name of a hosted repository.
+  if (address->whole && !wanted && !allowed(table, address->prefix)) {
+    const auto* name = repository_of(*address->whole);
+    if (name != nullptr && is_hosted_name(table, *name))
+      address = Address{{}, std::move(*address->whole), std::nullopt};
+  }
+  auto chosen = choose(table, address->prefix, wanted, host, repository_of(address->path));
   if (auto* refusal = std::get_if<RouteRefusal>(&chosen)) return std::move(*refusal);
   auto& choice = std::get<Choice>(chosen);
   if (auto* bad = std::get_if<registry::BadPath>(&address->path)) {
@@ -180,8 +197,13 @@ std::variant<Routed, RouteRefusal> route(const RouteTable& table, std::string_vi
                 .canonical = {},
                 .query = std::string(query),
                 .by_ns = choice.by_ns,
-                .ns = choice.by_ns ? std::move(*wanted) : std::string()};
+                .ns = choice.by_ns ? std::move(*wanted) : std::string(),
+                .hosted = choice.hosted};
   if (std::string* repository = repository_of(routed.path)) {
+    if (routed.hosted) {
+      routed.canonical = *repository;
+      return routed;
+    }
     if (!choice.registry) {
       return RouteRefusal{404, "NAME_UNKNOWN",
                           base::format("\"{}\" does not say which registry, and there is no default_upstream; ask for "

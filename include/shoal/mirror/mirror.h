@@ -98,6 +98,9 @@ class Blob {
   Provenance provenance_;
 };
 
+// A complete blob on disk.
+[[nodiscard]] std::unique_ptr<Blob> stored_blob(store::OpenBlob open, Provenance provenance);
+
 struct BlobStat {
   std::uint64_t size = 0;
   Provenance provenance;

@@ -13,7 +13,7 @@ namespace shoal::obs {
 
 struct AccessLine {
   base::WallTime at;
-  std::string_view id, peer, method, target, repository, cache, user_agent, detail;
+  std::string_view id, peer, user, method, target, repository, cache, user_agent, detail;
   int status = 0;
   std::uint64_t bytes = 0;
   std::chrono::microseconds first_byte{0}, total{0};

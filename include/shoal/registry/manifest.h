@@ -32,6 +32,7 @@ struct Descriptor {
 
 struct ManifestView {
   std::string media_type;  // the body's own, or told by its shape (schemaVersion, layers, manifests); "" if unknowable
+  bool declares_type = false;  // media_type is the body's own
   std::string artifact_type;
   std::vector<Descriptor> children;  // config first, then layers; or the index's manifests
   std::optional<Descriptor> subject;

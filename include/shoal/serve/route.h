@@ -50,6 +50,9 @@ struct RouteRefusal {  // for the OCI error body
 [[nodiscard]] std::variant<Routed, RouteRefusal> route(const RouteTable& table, std::string_view target,
                                                        std::string_view host);
 
+// Does a repository of that bare name live here? Says nothing of prefix, ns and Host, which go first.
+[[nodiscard]] bool is_hosted_name(const RouteTable& table, std::string_view name);
+
 // The registry that a name means ("index.docker.io" is "docker.io"); nullopt when the table does not allow it.
 [[nodiscard]] std::optional<std::string> find_registry(const RouteTable& table, std::string_view name);
 
