@@ -8,15 +8,16 @@ namespace shoal::http {
 
 namespace {
 
-constexpr std::size_t kKeptLimit = 64 * 1024;  // pipelined bytes kept before reading stops
-constexpr char kTlsHandshake = 0x16;           // the first byte of a TLS ClientHello
-constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+constexpr std::size_t kKeptLimit = 64 * 1024;          // pipelined bytes kept before reading stops
+constexpr char kTlsHandshake = 0x16;                   // the first byte of a TLS ClientHello
+constexpr std::uint64_t kDiscardLimit = 256ULL << 20;  // of what a client still sends when it has its answer
 
 }  // namespace
 
 void Connection::on_data(base::Result<std::string_view> data) {
   const auto self = shared_from_this();
   if (!data) {
+    if (body_ != nullptr) body_->fail(data.error().at("request body"));
     end_exchange(/*complete=*/false);
     close();
     return;
@@ -37,13 +38,11 @@ void Connection::take(std::string_view bytes) {
     case State::head: return parse(bytes);
     case State::body: deadline_ = context_.loop.now() + context_.options.body_timeout; return parse(bytes);
     case State::handling:
-    case State::sending: return keep(bytes);
-    case State::lingering: {
-      constexpr std::size_t kDiscardLimit = 1 << 20;
+    case State::sending: return receive(bytes);
+    case State::lingering:
       discarded_ += bytes.size();
-      if (discarded_ > kDiscardLimit) close();
-      return;
-    }
+      if (discarded_ > kDiscardLimit) return close();
+      return still_sending();
     case State::closed: return;
   }
 }
@@ -54,15 +53,16 @@ void Connection::keep(std::string_view bytes) {
     return;
   }
   kept_.append(bytes);
-  if (kept_.size() >= kKeptLimit && !reads_stopped_) {
-    reads_stopped_ = true;
-    stream_->read_stop();
-  }
+  if (kept_.size() >= kKeptLimit) stop_reading();
 }
 
 // A FIN: the client will send no more, but may well wait for the answer to what it sent.
 void Connection::peer_ended() {
   peer_ended_ = true;
+  if (receiving_ && !body_broken_) {
+    if (kept_.empty()) abandon_body();
+    return;
+  }
   if (state_ == State::handling || state_ == State::sending) return;
   close();
 }
@@ -90,32 +90,45 @@ void Connection::parse(std::string_view bytes) {
     switch (step.progress) {
       case Progress::more: break;
       case Progress::head: begin_body(); break;
-      case Progress::message: begin_exchange(); break;
+      case Progress::message:
+        if (state_ == State::head) begin_without_body();
+        begin_exchange();
+        break;
       case Progress::refused: refuse(parser_.refusal().status, parser_.refusal().reason); break;
     }
   }
   if (state_ == State::handling || state_ == State::sending) {
-    if (!bytes.empty()) keep(bytes);
+    receive(bytes);
   } else if (peer_ended_ && state_ != State::lingering) {
     close();  // half a request, and no more will come
   }
 }
 
 void Connection::begin_body() {
+  const auto mode = context_.handler.body_mode(parser_.request());
+  if (mode == BodyMode::stream) return begin_streamed_body();
   enter(State::body);
   deadline_ = context_.loop.now() + context_.options.body_timeout;
-  const bool wanted = context_.handler.body_mode(parser_.request()) == BodyMode::buffer;
-  if (wanted) parser_.keep_body();
+  const bool wanted = mode == BodyMode::buffer;
+  if (!(wanted ? parser_.keep_body() : parser_.drop_body())) {
+    return refuse(parser_.refusal().status, parser_.refusal().reason);
+  }
   if (!parser_.expects_continue()) return;
   if (!wanted) {  // the client has not sent it: answer instead of asking for it
     close_after_ = unread_input_ = true;
     begin_exchange();
     return;
   }
-  const std::string_view part = kContinue;
-  const auto sent = stream_->write_some({&part, 1});
-  // Nothing of an answer is before it, so it fits, or else the client takes nothing.
-  if (!sent || *sent < kContinue.size()) cut();
+  if (!send_continue()) cut();
+}
+
+// Whoever streams bodies gets one here too: at its end.
+void Connection::begin_without_body() {
+  auto& request = parser_.request();
+  if (context_.handler.body_mode(request) != BodyMode::stream) return;
+  auto body = std::make_shared<StreamedBody>(context_.loop, 0, 0, [] {});
+  body->end();
+  request.stream = std::move(body);
 }
 
 void Connection::begin_exchange() {

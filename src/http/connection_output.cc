@@ -1,4 +1,6 @@
 // Connection, second half: answers to bytes, and the end.
+#include <algorithm>
+
 #include "connection.h"
 #include "shoal/net/stream.h"
 
@@ -6,7 +8,9 @@ namespace shoal::http {
 
 namespace {
 
-constexpr std::chrono::seconds kLingerTime{2};
+// A client that goes on sending when it has its answer: how long it may stand still, and how long it may go on.
+constexpr std::chrono::seconds kLingerIdle{2};
+constexpr std::chrono::seconds kLingerTime{20};
 
 struct BodyPlan {
   Framing framing = Framing::none;
@@ -32,10 +36,10 @@ BodyPlan plan_body(const Response& response, bool is_head, bool http_1_0) {
 
 }  // namespace
 
-Connection::Connection(ConnectionContext& context, std::unique_ptr<net::Stream> stream)
+Connection::Connection(ConnectionContext& context, std::unique_ptr<net::Stream> stream, bool secure)
     : context_(context),
       stream_(std::move(stream)),
-      parser_(context.options, stream_->peer()),
+      parser_(context.options, stream_->peer(), secure),
       writer_(*stream_, context.resident, context.options.window_bytes) {}
 
 Connection::~Connection() { end_exchange(/*complete=*/false); }
@@ -68,6 +72,8 @@ void Connection::check_deadline(base::SteadyTime now) {
     case State::head: return refuse(408, "the request headers took too long");
     case State::body: return refuse(408, "the request body took too long");
     case State::handling:
+      if (!receiving_) return cut();
+      return break_body(base::Error(base::ErrorKind::timeout, "request body: the client sent nothing for too long"));
     case State::sending: return cut();
     case State::closed: return;
   }
@@ -111,6 +117,9 @@ void Connection::parse_kept_later() {
 }
 
 void Connection::start_response(Response response) {
+  if (receiving_) {  // an answer before the end: the rest is not read, so no further request can be found
+    break_body(base::Error(base::ErrorKind::cancelled, "request body: the request was answered before its end"));
+  }
   enter(State::sending);
   const auto& request = parser_.request();
   const auto plan = plan_body(response, request.method == Method::head, parser_.http_1_0());
@@ -231,6 +240,10 @@ void Connection::end_exchange(bool complete) {
     early_.reset();
   }
   if (auto on_end = std::move(on_end_)) on_end(end);
+  if (body_ != nullptr) body_->fail(base::Error(base::ErrorKind::cancelled, "request body: the exchange is over"));
+  body_.reset();
+  parser_.forget_stream();  // nobody but the operation holds it now: its callback goes with it
+  receiving_ = body_broken_ = owes_continue_ = false;
   drop_soon(std::move(source));
   drop_soon(std::move(operation_));
 }
@@ -239,10 +252,13 @@ void Connection::linger() {
   enter(State::lingering);
   kept_ = std::string();
   stream_->shutdown_write();
-  deadline_ = context_.loop.now() + kLingerTime;
+  linger_until_ = context_.loop.now() + kLingerTime;
+  still_sending();
   if (peer_ended_) return close();
   if (reads_stopped_) read_on();
 }
+
+void Connection::still_sending() { deadline_ = std::min(linger_until_, context_.loop.now() + kLingerIdle); }
 
 void Connection::close() {
   if (state_ == State::closed) return;

@@ -12,6 +12,7 @@ namespace {
 // Chunk sizes, extensions and trailers may be so much longer than the body they carry.
 constexpr std::size_t kFramingFactor = 8;
 constexpr std::size_t kFramingAllowance = 16 * 1024;
+constexpr std::string_view kBodyTooLarge = "the request body is too large";
 
 Method to_method(std::uint8_t method) {
   switch (method) {
@@ -49,9 +50,10 @@ struct RequestParser::Llhttp {
   }
 };
 
-RequestParser::RequestParser(const ServerOptions& options, net::Address peer)
+RequestParser::RequestParser(const ServerOptions& options, net::Address peer, bool secure)
     : options_(options), llhttp_(std::make_unique<Llhttp>()) {
   request_.peer = std::move(peer);
+  request_.secure = secure;
   reset();
 }
 
@@ -66,11 +68,18 @@ void RequestParser::reset() {
   request_.headers.clear();
   request_.id.clear();
   if (request_.body.capacity() > 0) request_.body = std::string();  // an idle connection keeps no body's memory
+  forget_stream();
   refusal_ = {};
   field_.clear();
   value_.clear();
-  head_bytes_ = raw_body_bytes_ = body_bytes_ = 0;
+  head_bytes_ = 0;
+  raw_body_bytes_ = body_bytes_ = body_length_ = 0;
   head_complete_ = message_complete_ = http_1_0_ = keep_alive_ = expects_continue_ = keep_body_ = false;
+}
+
+void RequestParser::forget_stream() {
+  request_.stream.reset();
+  stream_.reset();
 }
 
 RequestParser::Step RequestParser::feed(std::string_view bytes) {
@@ -85,7 +94,11 @@ RequestParser::Step RequestParser::feed(std::string_view bytes) {
     consumed = static_cast<std::size_t>(llhttp_get_error_pos(&parser) - part.data());
     llhttp_resume(&parser);
   }
-  (in_head ? head_bytes_ : raw_body_bytes_) += consumed;
+  if (in_head) {
+    head_bytes_ += consumed;
+  } else {
+    raw_body_bytes_ += consumed;
+  }
   if (error != HPE_OK && error != HPE_PAUSED) {
     refuse_malformed(error);
     return {consumed, Progress::refused};
@@ -96,11 +109,31 @@ RequestParser::Step RequestParser::feed(std::string_view bytes) {
     (void)refuse(431, "the request line and headers are too large");
     return {consumed, Progress::refused};
   }
-  if (raw_body_bytes_ > options_.max_body_bytes * kFramingFactor + kFramingAllowance) {
-    (void)refuse(413, "the request body is too large");
-    return {consumed, Progress::refused};
-  }
+  if (!check_chunk_framing()) return {consumed, Progress::refused};
   return {consumed, Progress::more};
+}
+
+bool RequestParser::check_chunk_framing() {
+  const auto body = stream_ != nullptr ? body_bytes_ : options_.max_body_bytes;
+  if (raw_body_bytes_ <= body * kFramingFactor + kFramingAllowance) return true;
+  (void)(stream_ != nullptr ? refuse(400, "malformed request: chunk framing") : refuse(413, kBodyTooLarge));
+  return false;
+}
+
+std::optional<std::uint64_t> RequestParser::body_length() const {
+  if ((llhttp_->state.flags & F_CHUNKED) != 0) return std::nullopt;
+  return body_length_;
+}
+
+bool RequestParser::check_length() {
+  if (body_length_ <= options_.max_body_bytes) return true;
+  (void)refuse(413, kBodyTooLarge);
+  return false;
+}
+
+bool RequestParser::keep_body() {
+  keep_body_ = true;
+  return check_length();
 }
 
 int RequestParser::refuse(int status, std::string_view reason) {
@@ -170,10 +203,7 @@ bool RequestParser::check_framing() {
     (void)refuse(400, "malformed request: conflicting Content-Length or Transfer-Encoding");
     return false;
   }
-  if ((parser.flags & F_CONTENT_LENGTH) != 0 && parser.content_length > options_.max_body_bytes) {
-    (void)refuse(413, "the request body is too large");
-    return false;
-  }
+  body_length_ = (parser.flags & F_CONTENT_LENGTH) != 0 ? parser.content_length : 0;  // llhttp counts its own down
   if (const auto expect = request_.headers.get("Expect"); !expect.empty() && !http_1_0()) {
     if (!same_token(expect, "100-continue")) {
       (void)refuse(417, "the only expectation understood is 100-continue");
@@ -224,7 +254,12 @@ int RequestParser::on_headers_complete() {
 
 int RequestParser::on_body(std::string_view part) {
   body_bytes_ += part.size();
-  if (body_bytes_ > options_.max_body_bytes) return refuse(413, "the request body is too large");
+  if (stream_ != nullptr) {
+    if (options_.max_stream_bytes > 0 && body_bytes_ > options_.max_stream_bytes) return refuse(413, kBodyTooLarge);
+    stream_->append(part);
+    return 0;
+  }
+  if (body_bytes_ > options_.max_body_bytes) return refuse(413, kBodyTooLarge);
   if (keep_body_) request_.body.append(part);
   return 0;
 }

@@ -3,11 +3,14 @@
 // touched before its turn.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "shoal/http/server.h"
+#include "streamed_body.h"
 
 namespace shoal::http {
 
@@ -15,7 +18,7 @@ class RequestParser {
  public:
   enum class Progress {
     more,     // feed on
-    head,     // the head is complete and a body follows: choose keep_body(), feed on
+    head,     // the head is complete and a body follows: choose what becomes of it, feed on
     message,  // the request is complete
     refused,  // see refusal(); nothing more can be parsed
   };
@@ -28,7 +31,7 @@ class RequestParser {
     std::string_view reason;
   };
 
-  RequestParser(const ServerOptions& options, net::Address peer);
+  RequestParser(const ServerOptions& options, net::Address peer, bool secure);
   ~RequestParser();
   RequestParser(const RequestParser&) = delete;
   RequestParser& operator=(const RequestParser&) = delete;
@@ -42,7 +45,13 @@ class RequestParser {
   [[nodiscard]] bool http_1_0() const { return http_1_0_; }
   [[nodiscard]] bool expects_continue() const { return expects_continue_; }
   [[nodiscard]] bool head_complete() const { return head_complete_; }
-  void keep_body() { keep_body_ = true; }
+  // Content-Length; nullopt: chunked. With Progress::head.
+  [[nodiscard]] std::optional<std::uint64_t> body_length() const;
+  // After Progress::head, one of three. drop and keep refuse a body that says to be longer than max_body_bytes.
+  [[nodiscard]] bool drop_body() { return check_length(); }
+  [[nodiscard]] bool keep_body();
+  void stream_body(std::shared_ptr<StreamedBody> to) { stream_ = std::move(to); }
+  void forget_stream();
 
  private:
   struct Llhttp;  // llhttp_t, whose header stays in request_parser.cc
@@ -55,6 +64,8 @@ class RequestParser {
   int on_message_complete();
   int refuse(int status, std::string_view reason);
   [[nodiscard]] bool check_framing();
+  [[nodiscard]] bool check_length();
+  [[nodiscard]] bool check_chunk_framing();
   [[nodiscard]] bool check_host_and_target();
   void refuse_malformed(int llhttp_error);
 
@@ -65,8 +76,10 @@ class RequestParser {
   std::string field_;
   std::string value_;
   std::size_t head_bytes_ = 0;
-  std::size_t raw_body_bytes_ = 0;  // with chunk framing and trailers
-  std::size_t body_bytes_ = 0;
+  std::uint64_t raw_body_bytes_ = 0;  // with chunk framing and trailers
+  std::uint64_t body_bytes_ = 0;
+  std::uint64_t body_length_ = 0;         // as declared
+  std::shared_ptr<StreamedBody> stream_;  // shared with the connection and the request
   bool head_complete_ = false;
   bool message_complete_ = false;
   bool http_1_0_ = false;

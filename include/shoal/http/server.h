@@ -118,6 +118,7 @@ class Responder {
 class Handler {
  public:
   virtual ~Handler() = default;
+  // Asked for every request, before handle(); also where there is no body: `stream` then reads null at once.
   [[nodiscard]] virtual BodyMode body_mode(const Request&) { return BodyMode::drop; }
   // May answer at once and return null.
   [[nodiscard]] virtual std::unique_ptr<Operation> handle(const Request& request, Responder responder) = 0;

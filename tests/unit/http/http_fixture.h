@@ -17,6 +17,7 @@ namespace shoal::http {
 class ScriptHandler : public Handler {
  public:
   BodyMode body_mode(const Request& request) override {
+    if (streams && streams(request)) return BodyMode::stream;
     return wants && wants(request) ? BodyMode::buffer : BodyMode::drop;
   }
   std::unique_ptr<Operation> handle(const Request& request, Responder responder) override {
@@ -30,6 +31,7 @@ class ScriptHandler : public Handler {
     return nullptr;
   }
   std::function<bool(const Request&)> wants;
+  std::function<bool(const Request&)> streams;
   std::function<std::unique_ptr<Operation>(const Request&, Responder)> on_request;
   std::vector<std::string> seen;
   std::vector<ExchangeEnd> ends;

@@ -46,6 +46,7 @@ struct Site final : Handler {
   ~Site() override {
     thread.run([&] { server.reset(); });
   }
+  BodyMode body_mode(const Request&) override { return mode; }
   std::unique_ptr<Operation> handle(const Request& request, Responder responder) override {
     return on_request(request, std::move(responder));
   }
@@ -76,6 +77,7 @@ struct Site final : Handler {
   net::ThreadPool disk{1};
   std::unique_ptr<Server> server;
   std::uint16_t port = 0;
+  BodyMode mode = BodyMode::drop;
   std::function<std::unique_ptr<Operation>(const Request&, Responder)> on_request;
   std::string content;
   std::shared_ptr<const base::File> file;
@@ -191,6 +193,61 @@ TEST(Server, an_error_answer_reaches_a_client_that_is_still_sending) {
   client.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 500000\r\n\r\n" + std::string(500'000, 'x'));
   EXPECT_EQ(client.read_all().substr(0, 12), "HTTP/1.1 413");
   EXPECT_TRUE(client.ended());
+}
+
+TEST(Server, an_early_answer_reaches_a_client_that_sends_100_mb_before_it_reads) {
+  Site site;
+  site.mode = BodyMode::stream;
+  site.on_request = [](const Request&, Responder responder) {
+    Response response;
+    response.status = 403;
+    responder.send(std::move(response));
+    return nullptr;
+  };
+  test::RawClient client(site.port);
+  EXPECT_TRUE(client.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n"));
+  const std::string piece(1'000'000, 'x');
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(client.send(piece)) << i;
+  EXPECT_EQ(client.read_all().substr(0, 12), "HTTP/1.1 403");
+  EXPECT_TRUE(client.ended());
+}
+
+// Reads a body to its end and answers with the number of its bytes.
+struct Count final : Operation {
+  Count(std::shared_ptr<RequestBody> b, Responder r) : body(std::move(b)), responder(std::move(r)) { next(); }
+  void next() {
+    body->read([this](base::Result<RequestBody::Chunk> chunk) {
+      if (!chunk) return;
+      if (*chunk == nullptr) {
+        Response response;
+        response.text = std::to_string(total);
+        return responder.send(std::move(response));
+      }
+      total += (*chunk)->size();
+      next();
+    });
+  }
+  std::shared_ptr<RequestBody> body;
+  Responder responder;
+  std::uint64_t total = 0;
+};
+
+TEST(Server, streams_large_bodies_and_goes_on_with_the_next_request) {
+  Site site;
+  site.mode = BodyMode::stream;
+  site.on_request = [](const Request& request, Responder responder) {
+    return std::make_unique<Count>(request.stream, std::move(responder));
+  };
+  test::RawClient client(site.port);
+  const std::string piece(1'000'000, 'x');
+  for (const char* last : {"", "Connection: close\r\n"}) {
+    EXPECT_TRUE(client.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 30000000\r\n" + std::string(last) + "\r\n"));
+    for (int i = 0; i < 30; ++i) ASSERT_TRUE(client.send(piece)) << i;
+  }
+  const auto answers = client.read_all();
+  const auto first = answers.find("30000000");
+  EXPECT_NE(first, std::string::npos);
+  EXPECT_NE(answers.find("30000000", first + 1), std::string::npos);
 }
 
 TEST(Server, slow_headers_end_with_408) {
