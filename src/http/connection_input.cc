@@ -34,7 +34,9 @@ void Connection::take(std::string_view bytes) {
     case State::idle:
       // Clients that do not know whether we speak TLS try it first, at every pull: not worth an answer or a log line.
       if (exchange_ == 0 && bytes.front() == kTlsHandshake) return close();
-      return parse(bytes);
+      if (kept_.empty()) return parse(bytes);
+      kept_.append(bytes);  // the turn of what came before has been posted (parse_kept_later), but not run
+      return parse_kept();
     case State::head: return parse(bytes);
     case State::body: deadline_ = context_.loop.now() + context_.options.body_timeout; return parse(bytes);
     case State::handling:
@@ -63,7 +65,7 @@ void Connection::peer_ended() {
     if (kept_.empty()) abandon_body();
     return;
   }
-  if (state_ == State::handling || state_ == State::sending) return;
+  if (state_ == State::handling || state_ == State::sending || (state_ == State::idle && !kept_.empty())) return;
   close();
 }
 

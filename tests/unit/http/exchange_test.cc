@@ -89,6 +89,30 @@ TEST(Exchange, pipelined_requests_are_answered_in_turn_also_when_answered_late) 
   EXPECT_EQ(bench.statuses(), "200 200 200");
 }
 
+TEST(Exchange, bytes_between_an_answer_and_the_turn_of_the_next_request_are_in_their_place) {
+  for (const bool end : {false, true}) {
+    Bench bench;
+    Later later(bench);
+    bench.send(kGet + kGet.substr(0, 7));
+    later.responders[0].send(later.response("1"));  // the rest has its turn later
+    (void)bench.stream->arrive(kGet.substr(7));
+    if (end) (void)bench.stream->end();
+    bench.loop.run_all();
+    ASSERT_EQ(later.responders.size(), 2U);
+    later.responders[1].send(later.response("2"));
+    bench.loop.run_all();
+    EXPECT_EQ(bench.statuses(), "200 200");
+    EXPECT_EQ(bench.open(), !end);
+  }
+  Bench bench;
+  Later later(bench);
+  bench.send(kGet + kGet);
+  later.responders[0].send(later.response("1"));
+  (void)bench.stream->end();
+  bench.loop.run_all();
+  EXPECT_EQ(later.responders.size(), 2U);  // it was all there before the end
+}
+
 TEST(Exchange, a_client_that_pipelines_without_end_is_no_longer_read) {
   Bench bench;
   Later later(bench);
