@@ -55,6 +55,7 @@ class Htpasswd {
   // Costs what bcrypt costs, for unknown users too: pool only.
   [[nodiscard]] bool verify(const std::string& user, const std::string& password) const;
   [[nodiscard]] std::size_t size() const;
+  [[nodiscard]] bool has(std::string_view user) const;
 
  private:
   struct Entry {
@@ -63,10 +64,15 @@ class Htpasswd {
   std::vector<Entry> entries_;  // by user
 };
 
+// For an htpasswd line: "$2y$..." with a fresh salt. Takes as long as a check. 72 bytes at most, which is all that
+// bcrypt reads.
+[[nodiscard]] base::Result<std::string> hash_password(const std::string& password, int cost = 10);
+
 struct AuthenticatorOptions {
   std::chrono::seconds remember{300};  // a checked password is good for so long without bcrypt
   std::size_t max_remembered = 10'000;
   std::size_t max_waiting = 256;  // password checks at once; beyond: ErrorKind::busy (503)
+  std::size_t max_running = 2;    // of those, on the pool: its other threads are for the disk
 };
 
 // From an Authorization header to an identity. One for the process; any thread.
