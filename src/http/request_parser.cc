@@ -255,9 +255,10 @@ int RequestParser::on_headers_complete() {
 int RequestParser::on_body(std::string_view part) {
   body_bytes_ += part.size();
   if (stream_ != nullptr) {
-    if (options_.max_stream_bytes > 0 && body_bytes_ > options_.max_stream_bytes) return refuse(413, kBodyTooLarge);
-    stream_->append(part);
-    return 0;
+    const auto limit = options_.max_stream_bytes;
+    const auto over = limit > 0 && body_bytes_ > limit ? body_bytes_ - limit : 0;
+    if (over < part.size()) stream_->append(part.substr(0, part.size() - over));
+    return over > 0 ? refuse(413, kBodyTooLarge) : 0;
   }
   if (body_bytes_ > options_.max_body_bytes) return refuse(413, kBodyTooLarge);
   if (keep_body_) request_.body.append(part);

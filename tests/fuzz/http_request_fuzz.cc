@@ -3,6 +3,7 @@
 // once, the connection can be dropped at any point, and the requests seen do not depend on the portions.
 #include <cstdint>
 #include <cstdlib>
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,9 +27,35 @@ void require(bool holds) {
 
 struct EmptyOperation final : http::Operation {};
 
+// Reads a streamed body; answers at its end, at an error, or (`early`) after the first chunk.
+struct Upload final : http::Operation {
+  Upload(std::shared_ptr<http::RequestBody> b, std::string& s, base::UniqueFunction<void()> a, bool e)
+      : body(std::move(b)), seen(s), answer(std::move(a)), early(e) {}
+  void read() {
+    body->read([this](base::Result<http::RequestBody::Chunk> chunk) {
+      require(!ended);
+      if (chunk && *chunk != nullptr) {
+        require(!(*chunk)->empty() && (*chunk)->size() <= kChunkBytes);
+        seen += **chunk;
+        if (!early) return read();
+      }
+      ended = true;
+      seen += !chunk ? "!" : *chunk == nullptr ? "$" : "";
+      answer();
+    });
+  }
+  static constexpr std::size_t kChunkBytes = 5;
+  std::shared_ptr<http::RequestBody> body;
+  std::string& seen;
+  base::UniqueFunction<void()> answer;
+  bool early;
+  bool ended = false;
+};
+
 struct Replay final : http::Handler {
   explicit Replay(std::uint8_t m) : mode(m) {}
   http::BodyMode body_mode(const http::Request&) override {
+    if ((mode & 128) != 0) return http::BodyMode::stream;
     return (mode & 1) != 0 ? http::BodyMode::buffer : http::BodyMode::drop;
   }
   std::unique_ptr<http::Operation> handle(const http::Request& request, http::Responder responder) override {
@@ -45,6 +72,26 @@ struct Replay final : http::Handler {
       response.source = std::make_unique<test::ScriptedSource>(script);
     } else {
       response.text = request.target;
+    }
+    if ((mode & 128) != 0) {
+      require(request.stream != nullptr);
+      auto reply = [r = std::move(responder), out = std::make_shared<http::Response>(std::move(response))]() mutable {
+        r.send(std::move(*out));
+      };
+      if ((mode & 1) != 0) {
+        --answers;  // it may be dropped before it answers
+        auto made = std::make_unique<Upload>(
+            request.stream, seen.emplace_back(seen.back()),
+            [this, reply]() mutable {
+              ++answers;
+              reply();
+            },
+            (mode & 8) != 0);
+        made->read();
+        return made;
+      }
+      reply();  // before the end
+      return nullptr;
     }
     if ((mode & 16) != 0) {
       waiting.emplace_back(std::move(responder), std::move(response));
@@ -63,16 +110,18 @@ struct Replay final : http::Handler {
   std::uint8_t mode;
   int answers = 0;
   int ends = 0;
-  std::vector<std::string> seen;
+  std::deque<std::string> seen;  // references stay good
   std::vector<std::pair<http::Responder, http::Response>> waiting;
 };
 
-std::vector<std::string> run(std::string_view input, std::size_t portion, std::uint8_t mode, std::uint8_t room) {
+std::deque<std::string> run(std::string_view input, std::size_t portion, std::uint8_t mode, std::uint8_t room) {
   http::ServerOptions options;
   options.max_header_bytes = 1024;
   options.max_uri_bytes = 256;
   options.max_headers = 16;
   options.max_body_bytes = 64;
+  options.body_chunk_bytes = Upload::kChunkBytes;
+  options.max_stream_bytes = 200;
   test::FakeClock clock;
   test::FakeLoop loop{clock};
   test::FakeExecutor disk;
@@ -127,7 +176,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::size_t portion = 1 + data[0];
   (void)run(input, portion, data[1], data[2]);
   // Fast client, handler that answers at once: the portions must not matter.
-  const auto mode = static_cast<std::uint8_t>(data[1] & 1);
+  const auto mode = static_cast<std::uint8_t>(data[1] & 129);
   require(run(input, portion, mode, 0) == run(input, SIZE_MAX, mode, 0));
   return 0;
 }
