@@ -102,6 +102,32 @@ std::vector<std::pair<std::string, Section>> Section::sections() {
   return out;
 }
 
+std::vector<Section> Section::items(std::string_view key) {
+  Lookup lookup(*state_, path_, node_, key);
+  const Node* list = state_->structured(lookup.node(), lookup.path());
+  std::vector<Section> out;
+  if (list == nullptr) return out;
+  if (list->kind != Node::Kind::list) {
+    if (list->kind != Node::Kind::map) {
+      lookup.fail(list->kind == Node::Kind::null ? "has no value; write [] for none" : "must be a list of maps");
+      return out;
+    }
+    for (auto& [name, section] : section(key).sections()) out.push_back(std::move(section));
+    return out;
+  }
+  for (std::size_t i = 0; i < list->items.size(); ++i) {
+    const Node& item = list->items[i];
+    const std::string path = detail::join(lookup.path(), base::format("{}", i));
+    if (item.kind != Node::Kind::map) {
+      state_->fail(&item, path, "must be a map of keys to values");
+      continue;
+    }
+    state_->opened[path].node = &item;
+    out.push_back(Section(*state_, path, &item));
+  }
+  return out;
+}
+
 std::vector<std::pair<std::string, std::string>> Section::strings() {
   state_->opened[path_].any_key = true;
   std::vector<std::pair<std::string, std::string>> out;
@@ -205,6 +231,11 @@ std::size_t Section::choice_index(std::string_view key, std::size_t otherwise,
 }
 
 bool Section::has(std::string_view key) { return Lookup(*state_, path_, node_, key).node() != nullptr; }
+
+bool Section::is_null(std::string_view key) {
+  const Node* node = Lookup(*state_, path_, node_, key).node();
+  return node != nullptr && node->kind == Node::Kind::null;
+}
 
 std::string Section::where(std::string_view key) const {
   if (key.empty()) return node_ != nullptr ? node_->where() : state_->root.where();

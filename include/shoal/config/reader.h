@@ -81,6 +81,9 @@ class Section {
   [[nodiscard]] Section section(std::string_view key);
   // Every entry of this section as a section, in file order: the upstreams of "upstreams". Its keys are free.
   [[nodiscard]] std::vector<std::pair<std::string, Section>> sections();
+  // A list of maps: the rules of "auth.rules", as "auth.rules.0" and so on. A map of maps will do as well; its keys are
+  // free names.
+  [[nodiscard]] std::vector<Section> items(std::string_view key);
   // Every entry of this section as a string: "hosts". Its keys are free.
   [[nodiscard]] std::vector<std::pair<std::string, std::string>> strings();
 
@@ -109,6 +112,7 @@ class Section {
   }
 
   [[nodiscard]] bool has(std::string_view key);                    // somebody set it; declares it too
+  [[nodiscard]] bool is_null(std::string_view key);                // "key:" with nothing behind it
   [[nodiscard]] std::string where(std::string_view key) const;     // "conf/shoal.yml:12", ..., or "default"
   [[nodiscard]] const std::string& path() const { return path_; }  // "storage", "" for the root
 

@@ -65,6 +65,53 @@ TEST(Reader, AbsentKeysGiveTheirDefaults) {
   EXPECT_TRUE(reader.finish().ok());
 }
 
+TEST(Reader, GivesAListOfMaps) {
+  Reader reader = read("rules:\n  - {user: ann, can: [a, b]}\n  - user: bob\n");
+  auto rules = reader.root().items("rules");
+  ASSERT_EQ(rules.size(), 2U);
+  EXPECT_EQ(rules[0].path(), "rules.0");
+  EXPECT_EQ(rules[0].string("user", ""), "ann");
+  EXPECT_EQ(rules[0].list("can", {}), (Texts{"a", "b"}));
+  EXPECT_EQ(rules[1].string("user", ""), "bob");
+  EXPECT_EQ(rules[1].list("can", {"c"}), Texts{"c"});
+  EXPECT_EQ(rules[1].where("user"), "x.yml:3");
+  EXPECT_TRUE(reader.finish().ok());
+}
+
+TEST(Reader, AListOfMapsMayBeAMapWithFreeNames) {
+  Reader reader = read("rules: {ci: {user: ann}, 1: {user: bob}}");
+  auto rules = reader.root().items("rules");
+  ASSERT_EQ(rules.size(), 2U);
+  EXPECT_EQ(rules[0].path(), "rules.ci");
+  EXPECT_EQ(rules[1].string("user", ""), "bob");
+  EXPECT_EQ(rules[0].string("user", ""), "ann");
+  EXPECT_TRUE(reader.finish().ok());
+}
+
+TEST(Reader, AListOfMapsSaysWhatIsWrongInIt) {
+  Reader reader = read("rules:\n  - {user: ann, usr: x}\n  - bob\nnone: x\nvoid:\n", {.sets = {"flag=[{user: eve}]"}});
+  auto root = reader.root();
+  for (auto& rule : root.items("rules")) (void)rule.string("user", "");
+  EXPECT_TRUE(root.items("none").empty());
+  EXPECT_TRUE(root.items("void").empty());
+  EXPECT_TRUE(root.items("absent").empty());
+  ASSERT_EQ(root.items("flag").size(), 1U);
+  EXPECT_EQ(root.items("flag")[0].string("user", ""), "eve");
+  EXPECT_EQ(texts(reader.finish().errors),
+            (Texts{"x.yml:2: rules.0.usr: unknown key (did you mean user?)",
+                   "x.yml:3: rules.1: must be a map of keys to values", "x.yml:4: none: must be a list of maps",
+                   "x.yml:5: void: has no value; write [] for none"}));
+}
+
+TEST(Reader, TellsNothingFromAnEmptyMap) {
+  Reader reader = read("a:\nb: {}\n");
+  auto root = reader.root();
+  EXPECT_TRUE(root.is_null("a"));
+  EXPECT_FALSE(root.is_null("b"));
+  EXPECT_FALSE(root.is_null("c"));
+  EXPECT_TRUE(root.has("b"));
+}
+
 TEST(Reader, TellsEveryMistakeAtOnceInFileOrder) {
   Reader reader = read(R"(storage:
   max_sise: 1
