@@ -8,9 +8,18 @@ namespace shoal::app {
 namespace {
 
 // [restart] in conf/shoal.yml. A prefix that ends with "." means the whole section.
-constexpr std::array<std::string_view, 10> kRestart{
-    "server.listen", "server.loops", "server.disk_threads", "server.limits.",   "storage.", "admin.",
-    "log.format",    "log.file",     "log.access",          "log.access_format"};
+constexpr std::array<std::string_view, 12> kRestart{"registry.upload_max_age",
+                                                    "registry.max_uploads",
+                                                    "server.listen",
+                                                    "server.loops",
+                                                    "server.disk_threads",
+                                                    "server.limits.",
+                                                    "storage.",
+                                                    "admin.",
+                                                    "log.format",
+                                                    "log.file",
+                                                    "log.access",
+                                                    "log.access_format"};
 
 using ByKey = std::map<std::string, const config::Setting*>;
 
@@ -59,6 +68,7 @@ Changes compare(const LoadedSettings& running, const LoadedSettings& next) {
       note("upstreams." + upstream.name + ".credentials");
     }
   }
+  if (running.settings->auth.users_digest != next.settings->auth.users_digest) note("auth.users");
   std::sort(changes.applicable.begin(), changes.applicable.end());
   std::sort(changes.needs_restart.begin(), changes.needs_restart.end());
   return changes;

@@ -13,6 +13,8 @@ std::shared_ptr<const serve::RouteTable> make_routes(const Settings& settings) {
     }
     if (!upstream.library_prefix.empty()) routes->library_prefix.insert(upstream.name);
   }
+  routes->hosted = settings.hosted;
+  routes->hosts_everything = settings.upstreams.empty() && settings.hosted.empty();
   for (const auto& [host, upstream] : settings.hosts) routes->hosts[host] = upstream;
   return routes;
 }

@@ -16,7 +16,9 @@ void read_upstreams(config::Section root, Settings& settings, bool read_secrets)
   if (settings.upstreams.empty() && !root.has("upstreams")) {
     settings.upstreams.push_back(read_upstream("docker.io", upstreams.section("docker.io"), read_secrets));
   }
-  if (settings.upstreams.empty()) root.fail("upstreams", "needs at least one: nothing else is reachable");
+  if (root.is_null("upstreams")) {
+    root.fail("upstreams", "has no value; write {} for a registry that mirrors nothing and hosts everything");
+  }
 }
 
 void read_routes(config::Section root, Settings& settings) {
@@ -61,6 +63,9 @@ LoadedSettings load(config::Reader reader, bool read_secrets) {
   settings.storage = read_storage(root.section("storage"));
   read_upstreams(root, settings, read_secrets);
   read_routes(root, settings);
+  settings.hosted = read_hosted(root, settings);
+  settings.registry = read_registry(root.section("registry"), settings.storage);
+  settings.auth = read_auth(root.section("auth"), read_secrets);
   settings.mirror = read_mirror(root.section("mirror"));
   settings.admin = read_admin(root.section("admin"));
   settings.log = read_log(root.section("log"));

@@ -31,7 +31,9 @@ std::string key_text(std::string_view key) {
 
 // Values arrive as text; these keys hold lists, written "a, b".
 bool is_list(std::string_view key) {
-  return key == "server.listen" || key == "admin.hosts" ||
+  return key == "server.listen" || key == "admin.hosts" || key == "hosted" || key == "registry.immutable_tags" ||
+         (key.starts_with("auth.rules.") &&
+          (key.ends_with(".repositories") || key.ends_with(".users") || key.ends_with(".actions"))) ||
          (key.starts_with("upstreams.") && (key.ends_with(".urls") || key.ends_with(".auth_realms")));
 }
 
@@ -45,9 +47,10 @@ std::string list_text(std::string_view items) {
   return out + "]";
 }
 
-// "upstreams.docker.io.urls" is upstreams / docker.io / urls: only names of upstreams and hosts hold dots.
+// "upstreams.docker.io.urls" is upstreams / docker.io / urls: names of upstreams, hosts and repositories hold dots.
 std::vector<std::string> parts_of(const std::string& key) {
   if (key.starts_with("hosts.")) return {"hosts", key.substr(6)};
+  if (key.starts_with("registry.quotas.")) return {"registry", "quotas", key.substr(16)};
   if (key.starts_with("upstreams.")) {
     const auto last = key.rfind('.');
     return {"upstreams", key.substr(10, last - 10), key.substr(last + 1)};

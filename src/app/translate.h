@@ -12,6 +12,11 @@ namespace shoal::app {
 [[nodiscard]] upstream::UpstreamOptions read_upstream(const std::string& name, config::Section section,
                                                       bool read_secrets);
 [[nodiscard]] mirror::MirrorOptions read_mirror(config::Section section);
+// `settings`: with upstreams and default_upstream.
+[[nodiscard]] std::vector<std::string> read_hosted(config::Section root, const Settings& settings);
+// What the store must know goes into `storage`.
+[[nodiscard]] RegistrySettings read_registry(config::Section section, store::StoreOptions& storage);
+[[nodiscard]] AuthSettings read_auth(config::Section section, bool read_secrets);
 [[nodiscard]] AdminSettings read_admin(config::Section section);
 [[nodiscard]] LogSettings read_log(config::Section section);
 

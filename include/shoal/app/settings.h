@@ -10,12 +10,16 @@
 #include <utility>
 #include <vector>
 
+#include "shoal/auth/auth.h"
+#include "shoal/base/digest.h"
 #include "shoal/config/reader.h"
 #include "shoal/http/server.h"
 #include "shoal/mirror/mirror.h"
 #include "shoal/net/stream.h"
 #include "shoal/obs/access_log.h"
 #include "shoal/obs/log.h"
+#include "shoal/serve/access.h"
+#include "shoal/serve/hosted.h"
 #include "shoal/store/store.h"
 #include "shoal/upstream/upstream.h"
 
@@ -27,6 +31,19 @@ struct ServerSettings {
   unsigned disk_threads = 4;
   std::chrono::milliseconds drain_timeout{30'000};
   http::ServerOptions http;
+};
+
+struct RegistrySettings {
+  serve::HostedOptions hosted;
+  std::chrono::seconds gc_interval{24 * 3600};  // 0: only when asked
+  store::GcOptions gc;
+};
+
+struct AuthSettings {
+  std::string htpasswd;  // "": nobody is asked
+  serve::Access access;
+  std::shared_ptr<const auth::Htpasswd> users;  // shared with the authenticator; null without htpasswd
+  std::optional<base::Digest> users_digest;     // of the file, to tell whether it changed
 };
 
 struct AdminSettings {
@@ -49,6 +66,9 @@ struct Settings {
   std::string default_upstream;
   std::vector<std::pair<std::string, std::string>> hosts;  // Host header -> upstream name
   std::vector<upstream::UpstreamOptions> upstreams;        // a name that starts with "*." is a pattern, without urls
+  std::vector<std::string> hosted;                         // patterns; without upstreams and these, everything
+  RegistrySettings registry;
+  AuthSettings auth;
   mirror::MirrorOptions mirror;
   AdminSettings admin;
   LogSettings log;

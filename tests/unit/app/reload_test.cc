@@ -51,6 +51,28 @@ TEST(Reload, ANewPasswordInTheSameFileIsAChange) {
   EXPECT_EQ(compare(before, load(yaml)).applicable, Keys{"upstreams.a.io.credentials"});
 }
 
+TEST(Reload, ANewPasswordInTheHtpasswdFileIsAChange) {
+  const test::TempDir dir;
+  const std::string yaml = "auth: {htpasswd: " + dir.file("users") + "}";
+  std::ofstream(dir.file("users")) << "ann:" << *auth::hash_password("one", 4) << "\n";
+  const auto before = load(yaml);
+  EXPECT_EQ(compare(before, load(yaml)).applicable, Keys{});
+  std::ofstream(dir.file("users")) << "ann:" << *auth::hash_password("two", 4) << "\n";
+  EXPECT_EQ(compare(before, load(yaml)).applicable, Keys{"auth.users"});
+}
+
+TEST(Reload, WhatIsHostedAndWhoMayChangesWithoutARestart) {
+  const test::TempDir dir;
+  std::ofstream(dir.file("users")) << "ann:" << *auth::hash_password("one", 4) << "\n";
+  const auto head = "auth: {htpasswd: " + dir.file("users") + ", rules: [{users: [ann], actions: [";
+  const auto changes =
+      compare(load(head + "pull]}]}\nhosted: [a]\nregistry: {quotas: {a: 1GiB}, immutable_tags: [a], max_uploads: 5}"),
+              load(head + "push]}]}\nhosted: [b]\nregistry: {quotas: {a: 2GiB}, immutable_tags: [b], max_uploads: 6}"));
+  EXPECT_EQ(changes.applicable,
+            (Keys{"auth.rules.0.actions", "hosted", "registry.immutable_tags", "registry.quotas.a"}));
+  EXPECT_EQ(changes.needs_restart, Keys{"registry.max_uploads"});
+}
+
 TEST(Reload, ValuesInForceKeepWhatWaitsForARestart) {
   const auto running = load("server: {loops: 2}\nlog: {level: info}");
   const auto next = load("server: {loops: 3}\nlog: {level: debug}");

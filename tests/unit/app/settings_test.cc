@@ -6,6 +6,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "routes.h"
 #include "support/temp_dir.h"
 
 namespace shoal::app {
@@ -137,7 +138,30 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"storage:\n  max_size: lots\n", "shoal.yml:2: storage.max_size: "},
         Wrong{"default_upstream: quay.io\n", "shoal.yml:1: default_upstream: quay.io is not among the upstreams"},
         Wrong{"hosts:\n  a.lan: quay.io\n", "shoal.yml:2: hosts.a.lan: quay.io is not among the upstreams"},
-        Wrong{"upstreams: {}\n", "shoal.yml:1: upstreams: needs at least one"},
+        Wrong{"upstreams:\n", "shoal.yml:1: upstreams: has no value; write {} for a registry"},
+        Wrong{"hosted: [\"team/**\", \"{a\"]\n", "shoal.yml:1: hosted: bad pattern '{a': { without }"},
+        Wrong{"registry:\n  immutable_tags: [\"[:v\"]\n", "shoal.yml:2: registry.immutable_tags: bad pattern"},
+        Wrong{"registry:\n  immutable_tags: [\"team:\"]\n", "registry.immutable_tags: bad pattern '': an empty"},
+        Wrong{"registry:\n  quotas: {\"team/**\": lots}\n",
+              "shoal.yml:2: registry.quotas.team/**: needs a size such as"},
+        Wrong{"registry:\n  quotas: {\"[\": 1GiB}\n", "shoal.yml:2: registry.quotas.[: bad pattern"},
+        Wrong{"registry:\n  gc_interval: 5s\n", "shoal.yml:2: registry.gc_interval: must be 0, or 1m or more"},
+        Wrong{"registry:\n  upload_max_age: 10m\n", "shoal.yml:2: registry.upload_max_age: must be 1h to"},
+        Wrong{"registry:\n  max_manifest_size: 1\n", "shoal.yml:2: registry.max_manifest_size: "},
+        Wrong{"registry:\n  max_uploads: 0\n", "shoal.yml:2: registry.max_uploads: "},
+        Wrong{"auth:\n  htpasswd: /no/such/file\n", "shoal.yml:2: auth.htpasswd: open /no/such/file: "},
+        Wrong{"auth:\n  htpasswd: /dev/zero\n", "larger than 16 MiB"},
+        Wrong{"auth:\n  htpasswd: /etc/passwd\n", "shoal.yml:2: auth.htpasswd: /etc/passwd: line 1: the password is "},
+        Wrong{"auth:\n  realm: 'a\"b'\n", "shoal.yml:2: auth.realm: must be"},
+        Wrong{"auth:\n  rules:\n    - {users: [ann]}\n", "shoal.yml:3: auth.rules: need auth.htpasswd"},
+        Wrong{"auth:\n  rules:\n    - {users: [ann], action: [pull]}\n",
+              "shoal.yml:3: auth.rules.0.action: unknown key (did you mean actions?)"},
+        Wrong{"auth:\n  rules:\n    - users: [ann]\n      actions: [pull, write]\n",
+              "shoal.yml:4: auth.rules.0.actions: \"write\" is none of pull, push, delete"},
+        Wrong{"auth:\n  rules:\n    - repositories: [\"a[\"]\n",
+              "shoal.yml:3: auth.rules.0.repositories: bad pattern 'a[': [ without ]"},
+        Wrong{"auth:\n  rules:\n    - users: []\n", "shoal.yml:3: auth.rules.0.users: names nobody"},
+        Wrong{"auth:\n  rules:\n    - ann\n", "shoal.yml:3: auth.rules.0: must be a map"},
         Wrong{"upstreams:\n  Nope: {}\n", "is not a registry's host name"},
         Wrong{"upstreams:\n  \"*\": {}\n", "is not a registry's host name"},
         Wrong{"upstreams:\n  \"*.io\": {}\n", "is not a registry's host name"},
@@ -179,6 +203,142 @@ TEST(Settings, WithoutDockerHubThereIsNoDefaultUpstream) {
   EXPECT_EQ(loaded.settings->default_upstream, "");
 }
 
+TEST(Settings, WithoutUpstreamsTheNodeHostsEverything) {
+  const auto loaded = load("upstreams: {}");
+  ASSERT_TRUE(loaded.settings) << all(loaded.errors);
+  EXPECT_TRUE(loaded.settings->upstreams.empty());
+  EXPECT_EQ(loaded.settings->default_upstream, "");
+  EXPECT_TRUE(make_routes(*loaded.settings)->hosts_everything);
+  const auto some = load("upstreams: {}\nhosted: [\"team/**\"]");
+  ASSERT_TRUE(some.settings) << all(some.errors);
+  EXPECT_FALSE(make_routes(*some.settings)->hosts_everything);
+  EXPECT_EQ(make_routes(*some.settings)->hosted, std::vector<std::string>{"team/**"});
+  EXPECT_FALSE(make_routes(*load("").settings)->hosts_anything());
+}
+
+TEST(Settings, HostingEveryNameBesideAMirrorIsWarnedOf) {
+  const auto loaded = load("hosted: [\"**\"]");
+  ASSERT_TRUE(loaded.settings);
+  EXPECT_NE(all(loaded.warnings).find("docker.io is reached by its own name only"), std::string::npos);
+  EXPECT_EQ(load("hosted: [\"team/**\"]").warnings, std::vector<std::string>{});
+}
+
+TEST(Settings, RegistryReachesTheModulesOptions) {
+  const auto loaded = load(R"(
+hosted: ["team/**", "{a,b}/x"]
+registry:
+  max_manifest_size: 1MiB
+  max_blob_size: 10GiB
+  delete: false
+  anonymous_mount: true
+  immutable_tags: ["team/**:v*", "prod/**"]
+  quotas: {"team/**": 50GiB, "**": 1TiB}
+  upload_max_age: 2d
+  max_uploads: 5
+  gc_interval: 0
+  gc_grace: 30m
+  gc_untagged: true
+)");
+  ASSERT_TRUE(loaded.settings) << all(loaded.errors);
+  const auto& s = *loaded.settings;
+  EXPECT_EQ(s.hosted, (std::vector<std::string>{"team/**", "{a,b}/x"}));
+  EXPECT_EQ(s.registry.hosted.max_manifest_bytes, 1U << 20);
+  EXPECT_EQ(s.registry.hosted.max_blob_bytes, 10ULL << 30);
+  EXPECT_FALSE(s.registry.hosted.remove);
+  EXPECT_TRUE(s.registry.hosted.anonymous_mount);
+  ASSERT_EQ(s.registry.hosted.fixed_tags.size(), 2U);
+  EXPECT_EQ(s.registry.hosted.fixed_tags[0].repositories, "team/**");
+  EXPECT_EQ(s.registry.hosted.fixed_tags[0].tags, "v*");
+  EXPECT_EQ(s.registry.hosted.fixed_tags[1].repositories, "prod/**");
+  EXPECT_EQ(s.registry.hosted.fixed_tags[1].tags, "*");
+  ASSERT_EQ(s.registry.hosted.quotas.size(), 2U);
+  EXPECT_EQ(s.registry.hosted.quotas[0].repositories, "team/**");
+  EXPECT_EQ(s.registry.hosted.quotas[0].bytes, 50ULL << 30);
+  EXPECT_EQ(s.storage.upload_max_age, 48h);
+  EXPECT_EQ(s.storage.max_uploads, 5U);
+  EXPECT_EQ(s.registry.gc_interval, 0s);
+  EXPECT_EQ(s.registry.gc.grace, 30min);
+  EXPECT_TRUE(s.registry.gc.untagged);
+  EXPECT_NE(all(loaded.warnings).find("registry.gc_grace"), std::string::npos);
+}
+
+struct AuthFile {
+  test::TempDir dir;
+  std::string path = dir.file("users");
+  explicit AuthFile(const std::string& users = "ann bob") {
+    std::ofstream out(path);
+    std::istringstream names(users);
+    for (std::string name; names >> name;) out << name << ":" << *auth::hash_password("secret", 4) << "\n";
+    out.close();
+    std::filesystem::permissions(path, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  }
+};
+
+TEST(Settings, WithoutHtpasswdNobodyIsAsked) {
+  const auto loaded = load("");
+  ASSERT_TRUE(loaded.settings);
+  EXPECT_FALSE(loaded.settings->auth.access.policy.enabled);
+  EXPECT_FALSE(loaded.settings->auth.users);
+}
+
+TEST(Settings, WithHtpasswdAndNoRulesWhoIsLoggedInMayDoEverythingAndNobodyElseAnything) {
+  const AuthFile file;
+  const auto loaded = load("auth: {htpasswd: " + file.path + "}");
+  ASSERT_TRUE(loaded.settings) << all(loaded.errors);
+  EXPECT_EQ(loaded.warnings, std::vector<std::string>{});
+  const auto& auth = loaded.settings->auth;
+  ASSERT_TRUE(auth.users);
+  EXPECT_EQ(auth.users->size(), 2U);
+  for (const auto action : {auth::Action::pull, auth::Action::push, auth::Action::remove}) {
+    EXPECT_EQ(decide(auth.access.policy, {"ann"}, "docker.io/library/nginx", action), auth::Verdict::allow);
+    EXPECT_EQ(decide(auth.access.policy, {}, "docker.io/library/nginx", action), auth::Verdict::log_in);
+  }
+}
+
+TEST(Settings, RulesReachThePolicy) {
+  const AuthFile file;
+  const auto loaded = load("auth:\n  htpasswd: " + file.path + R"(
+  realm: Team registry
+  allow_plaintext: true
+  rules:
+    - {repositories: ["team/**"], users: anonymous, actions: [pull]}
+    - {users: [ann, eve], actions: [pull, push]}
+)");
+  ASSERT_TRUE(loaded.settings) << all(loaded.errors);
+  const auto& access = loaded.settings->auth.access;
+  EXPECT_EQ(access.realm, "Team registry");
+  EXPECT_TRUE(access.allow_plaintext);
+  EXPECT_EQ(decide(access.policy, {}, "team/app", auth::Action::pull), auth::Verdict::allow);
+  EXPECT_EQ(decide(access.policy, {}, "team/app", auth::Action::push), auth::Verdict::log_in);
+  EXPECT_EQ(decide(access.policy, {"ann"}, "x", auth::Action::push), auth::Verdict::allow);
+  EXPECT_EQ(decide(access.policy, {"ann"}, "x", auth::Action::remove), auth::Verdict::deny);
+  EXPECT_EQ(decide(access.policy, {"bob"}, "x", auth::Action::pull), auth::Verdict::deny);
+  EXPECT_NE(all(loaded.warnings).find("shoal.yml:7: auth.rules.1.users: eve is not in " + file.path), std::string::npos)
+      << all(loaded.warnings);
+}
+
+TEST(Settings, AnHtpasswdFileThatEverybodyCanReadIsWarnedOf) {
+  const AuthFile file;
+  std::filesystem::permissions(file.path, std::filesystem::perms::others_read, std::filesystem::perm_options::add);
+  const auto loaded = load("auth: {htpasswd: " + file.path + "}");
+  EXPECT_NE(all(loaded.warnings).find("everyone on this machine can read"), std::string::npos);
+}
+
+TEST(Settings, AnHtpasswdFileWithoutUsersIsWarnedOf) {
+  const AuthFile file("");
+  EXPECT_NE(all(load("auth: {htpasswd: " + file.path + "}").warnings).find("has no users"), std::string::npos);
+}
+
+TEST(Settings, TheHtpasswdFileIsLeftAloneWhenSecretsAreNotWanted) {
+  SettingsSource source;
+  source.environment = {};
+  source.read_secrets = false;
+  const auto loaded = load_settings(source, "auth: {htpasswd: /no/such/file}");
+  ASSERT_TRUE(loaded.settings) << all(loaded.errors);
+  EXPECT_TRUE(loaded.settings->auth.access.policy.enabled);
+  EXPECT_FALSE(loaded.settings->auth.users);
+}
+
 TEST(Settings, SecretsAreReadAndNeverShown) {
   const test::TempDir dir;
   std::ofstream(dir.file("pass")) << "hunter2\n";
@@ -204,9 +364,13 @@ TEST(Settings, SecretsStayWhereTheyAreWhenNotWanted) {
 }
 
 TEST(Settings, TextCanBeLoadedAgainAndMeansTheSame) {
+  const AuthFile file;
   const auto first = load(
       "upstreams: {docker.io: {auth_realms: [\"a.b\", \"c.d\"]}, \"localhost:5000\": {urls: [\"http://[::1]:5000\"]}}\n"
-      "hosts: {a.lan: docker.io}\nadmin: {hosts: [x.lan]}\n",
+      "hosts: {a.lan: docker.io}\nadmin: {hosts: [x.lan]}\nhosted: [\"t/**\", \"{a,b}/*\"]\n"
+      "registry: {immutable_tags: [\"t/**:v*\"], quotas: {\"a.b/**\": 1GiB, \"**\": 2GiB}}\n"
+      "auth: {htpasswd: " +
+          file.path + ", rules: [{users: [ann], actions: [pull, push]}, {repositories: [\"x/{y,z}\", \"**\"]}]}\n",
       {"storage.path=/some where"});
   ASSERT_TRUE(first.settings) << all(first.errors);
   const auto text = settings_text(first.values);
