@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "shoal/auth/auth.h"
+#include "shoal/registry/pattern.h"
 #include "shoal/base/format.h"
 
 namespace shoal::serve {
@@ -163,7 +163,7 @@ std::optional<std::string> find_registry(const RouteTable& table, std::string_vi
 bool is_hosted_name(const RouteTable& table, std::string_view name) {
   if (table.hosts_everything) return true;
   return std::any_of(table.hosted.begin(), table.hosted.end(),
-                     [&](const std::string& pattern) { return auth::matches(pattern, name); });
+                     [&](const std::string& pattern) { return registry::matches(pattern, name); });
 }
 
 std::variant<Routed, RouteRefusal> route(const RouteTable& table, std::string_view target, std::string_view host) {

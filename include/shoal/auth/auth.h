@@ -11,8 +11,12 @@
 #include "shoal/base/clock.h"
 #include "shoal/base/loop.h"
 #include "shoal/base/result.h"
+#include "shoal/registry/pattern.h"
 
 namespace shoal::auth {
+
+using registry::check_pattern;
+using registry::matches;
 
 enum class Action : std::uint8_t { pull, push, remove };
 [[nodiscard]] std::string_view to_string(Action action);
@@ -22,7 +26,7 @@ struct Identity {
   [[nodiscard]] bool anonymous() const { return user.empty(); }
 };
 
-// Allows; there is no rule that forbids. `repositories`: doublestar patterns over canonical names
+// Allows; there is no rule that forbids. `repositories`: patterns (registry::matches) over canonical names
 // ("docker.io/library/*", "team/**", "**"). `users`: names, "*" for everyone who is logged in, "anonymous" for
 // everyone.
 struct Rule {
@@ -41,11 +45,6 @@ enum class Verdict : std::uint8_t { allow, log_in, deny };  // log_in: anonymous
 // May an anonymous client do anything at all that a logged-in one may not? Then GET /v2/ asks for credentials (clients
 // learn how to log in there, and nowhere else).
 [[nodiscard]] bool asks_for_login(const Policy& policy);
-
-// Doublestar: "*" and "?" within a path segment, "**" across them, [abc], {a,b}. At most 1,024 bytes of pattern; time
-// is bounded by pattern times text.
-[[nodiscard]] bool matches(std::string_view pattern, std::string_view text);
-[[nodiscard]] base::Result<void> check_pattern(std::string_view pattern);
 
 // user:bcrypt lines; comments and empty lines are skipped. Anything but $2a$, $2b$, $2y$ is an error that says the
 // line. Never holds or prints a password.

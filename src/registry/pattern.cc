@@ -3,10 +3,10 @@
 #include <bitset>
 #include <cstdint>
 
-#include "shoal/auth/auth.h"
 #include "shoal/base/format.h"
+#include "shoal/registry/pattern.h"
 
-namespace shoal::auth {
+namespace shoal::registry {
 namespace {
 
 constexpr std::size_t kMaxPattern = 1024;
@@ -268,4 +268,4 @@ base::Result<void> check_pattern(std::string_view pattern) {
   return base::Error(base::ErrorKind::invalid, base::format("bad pattern '{}': {}", pattern.substr(0, 100), wrong));
 }
 
-}  // namespace shoal::auth
+}  // namespace shoal::registry

@@ -3,9 +3,9 @@
 #include <chrono>
 #include <string>
 
-#include "shoal/auth/auth.h"
+#include "shoal/registry/pattern.h"
 
-namespace shoal::auth {
+namespace shoal::registry {
 namespace {
 
 struct Case {
@@ -131,4 +131,4 @@ TEST(Pattern, TimeIsBoundedByPatternTimesText) {
 }
 
 }  // namespace
-}  // namespace shoal::auth
+}  // namespace shoal::registry
