@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "shoal/registry/pattern.h"
 #include "shoal/base/format.h"
+#include "shoal/registry/pattern.h"
 
 namespace shoal::serve {
 namespace {
