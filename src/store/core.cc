@@ -1,5 +1,7 @@
 #include "core.h"
 
+#include "blob_identity.h"
+
 namespace shoal::store {
 namespace {
 
@@ -19,11 +21,15 @@ Core::Core(StoreOptions opts, base::Executor& disk_executor, base::Clock& wall, 
       space({options.max_size, options.min_free, options.high_watermark, options.low_watermark}),
       quarantine(layout, *files, quarantine_bytes(options)),
       fills(*guard),
+      uploads(*this),
+      publisher(*this),
+      collector(*this),
       evictor(*this),
       sweeper(*this) {}
 
 void Core::close() {
   gate.close();
+  uploads.close();
   if (writer) writer->stop();
   writer.reset();
   index.reset();
@@ -43,8 +49,36 @@ void Core::tell_not_kept(std::string_view why) {
       why, space.use().free_bytes, options.min_free, options.max_size, space.use().blob_bytes);
 }
 
+base::Result<void> Core::make_blob_dir(const base::Digest& digest) {
+  const auto algorithm = digest.algorithm();
+  auto& made = shard_is_made(digest);
+  if (made) return {};
+  if (auto r = files->make_dir(layout.algorithm_dir(algorithm)); !r.ok()) return r;
+  if (auto r = files->make_dir(layout.blob_dir(digest)); !r.ok()) return r;
+  for (const auto& dir : {layout.algorithm_dir(algorithm), layout.blobs_dir()}) {
+    if (auto r = files->sync_dir(dir); !r.ok()) {
+      if (!not_tried(r.error())) health.turn_read_only(r.error());
+      return r;
+    }
+  }
+  made = true;
+  return {};
+}
+
+bool is_sound_blob(Core& core, const base::Digest& digest) {
+  const auto record = IndexView(core.index->read()).blob(digest);
+  if (!record) return false;
+  const auto st = core.files->stat(core.layout.blob(digest));
+  return st.ok() && is_file_of(*record, *st);
+}
+
 bool drop_blob(Core& core, const base::Digest& digest, const BlobRecord& record) {
   if (!core.guard->begin_removal(digest)) return false;
+  // Looked at again now that nobody can link to it: it may have been pushed or mounted since the caller looked.
+  if (const auto now = IndexView(core.index->read()).blob(digest); now && now->hosted) {
+    core.guard->end_removal(digest);
+    return false;
+  }
   const auto removed = core.files->remove(core.layout.blob(digest));
   if (!removed.ok() && removed.error().kind() != base::ErrorKind::not_found) {
     obs::debug(obs::Category::store, "{}", removed.error().message());  // the evictor tells when it is stuck

@@ -6,6 +6,8 @@
 #include <atomic>
 #include <memory>
 
+#include "collect_shield.h"
+#include "collector.h"
 #include "evictor.h"
 #include "file_ops.h"
 #include "fill_registry.h"
@@ -20,6 +22,8 @@
 #include "space.h"
 #include "sweeper.h"
 #include "touches.h"
+#include "upload_publisher.h"
+#include "upload_registry.h"
 
 namespace shoal::store {
 
@@ -33,6 +37,11 @@ struct Core : std::enable_shared_from_this<Core> {
       const Gate::Pass pass(self->gate);
       if (pass) work(*self);
     });
+  }
+  // The directory a blob goes to, there and synced.
+  [[nodiscard]] base::Result<void> make_blob_dir(const base::Digest& digest);
+  std::atomic<bool>& shard_is_made(const base::Digest& digest) {
+    return shard_made[static_cast<std::size_t>(digest.algorithm())][digest.bytes()[0]];
   }
   void close();  // waits for the disk work that runs, commits what waits, closes the index
   // Tells the log that a blob is passed on without being kept; at most every ten minutes. Any thread.
@@ -52,6 +61,10 @@ struct Core : std::enable_shared_from_this<Core> {
   Gate gate;
   Quarantine quarantine;
   FillRegistry fills;
+  UploadRegistry uploads;
+  UploadPublisher publisher;
+  CollectShield shield;
+  Collector collector;
   Evictor evictor;
   Sweeper sweeper;
   std::array<std::array<std::atomic<bool>, 256>, 3> shard_made{};  // blob directory exists and is synced
@@ -60,7 +73,14 @@ struct Core : std::enable_shared_from_this<Core> {
   std::atomic<std::int64_t> quiet_until_s{0};  // of tell_not_kept, in Unix time
 };
 
-// Deletes the blob's file now and its record with the next commit. False: in use, or its file cannot be removed.
+// A record, and the file it is about. Hold a lease, the right to publish or to remove, else it may go the next moment.
+[[nodiscard]] bool is_sound_blob(Core& core, const base::Digest& digest);
+
+// A directory that could not be opened for want of descriptors was not synced, but nothing of it is in doubt either.
+[[nodiscard]] inline bool not_tried(const base::Error& error) { return error.kind() == base::ErrorKind::busy; }
+
+// Deletes the blob's file now and its record with the next commit. False: in use or hosted, or its file cannot be
+// removed.
 // On the disk executor; does not wait for the commit.
 [[nodiscard]] bool drop_blob(Core& core, const base::Digest& digest, const BlobRecord& record);
 

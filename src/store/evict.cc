@@ -27,7 +27,7 @@ std::vector<std::size_t> choose_victims(std::span<const Candidate> sample, std::
   std::vector<std::pair<double, std::size_t>> ranked;
   ranked.reserve(sample.size());
   for (std::size_t i = 0; i < sample.size(); ++i) {
-    if (sample[i].in_use || sample[i].record.pinned) continue;
+    if (sample[i].in_use || sample[i].record.pinned || sample[i].record.hosted) continue;
     ranked.emplace_back(badness(sample[i].record, now), i);
   }
   std::sort(ranked.begin(), ranked.end(),

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <mutex>
 
 namespace shoal::store {
 namespace {
@@ -49,6 +50,26 @@ class RealFileOps final : public FileOps {
     return {};
   }
 
+  // One descriptor for good: it tells of write-back errors since it was opened, a new one only of those to come. The
+  // kernel reports them here since 5.8.
+  base::Result<void> sync_filesystem(const std::string& path) override {
+    {
+      const std::lock_guard lock(mutex_);
+      if (root_ == nullptr) {
+        const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0) return base::from_errno(errno, "open", path);
+        root_ = std::make_unique<base::File>(fd);
+      }
+    }
+    if (::syncfs(root_->fd()) != 0) return base::from_errno(errno, "sync the filesystem of", path);
+    return {};
+  }
+
+  base::Result<void> truncate(const base::File& file, std::uint64_t size) override {
+    if (::ftruncate(file.fd(), static_cast<off_t>(size)) != 0) return base::from_errno(errno, "cut");
+    return {};
+  }
+
   base::Result<void> set_mode(const std::string& path, unsigned mode) override {
     if (::chmod(path.c_str(), mode) != 0) return base::from_errno(errno, "set mode of", path);
     return {};
@@ -85,6 +106,9 @@ class RealFileOps final : public FileOps {
   base::WallTime now() override { return std::chrono::system_clock::now(); }
 
  private:
+  std::mutex mutex_;
+  std::unique_ptr<base::File> root_;
+
   static base::Result<std::shared_ptr<const base::File>> open_with(const std::string& path, int flags) {
     const int fd = ::open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW, 0640);
     if (fd < 0) return base::from_errno(errno, "open", path);

@@ -34,6 +34,9 @@ class FileOps {
   virtual void start_writeback(const base::File& file, std::uint64_t offset, std::uint64_t size) = 0;  // a hint
   virtual base::Result<void> sync(const base::File& file) = 0;
   virtual base::Result<void> sync_dir(const std::string& path) = 0;
+  // Everything written and moved on the filesystem that holds `path`, which is always the same directory.
+  virtual base::Result<void> sync_filesystem(const std::string& path) = 0;
+  virtual base::Result<void> truncate(const base::File& file, std::uint64_t size) = 0;
   virtual base::Result<void> set_mode(const std::string& path, unsigned mode) = 0;
   virtual base::Result<void> make_dir(const std::string& path) = 0;  // there already: fine
   virtual base::Result<void> rename(const std::string& from, const std::string& to) = 0;

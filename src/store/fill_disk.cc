@@ -12,9 +12,6 @@ namespace {
 constexpr std::size_t kHashChunk = 1ULL << 20;        // of a kept file, a turn
 constexpr std::uint64_t kWriteBackStep = 8ULL << 20;  // so that the last sync is short
 
-// A directory that could not be opened for want of descriptors was not synced, but nothing of it is in doubt either.
-bool not_tried(const base::Error& error) { return error.kind() == base::ErrorKind::busy; }
-
 base::Error misuse(std::string_view what) { return base::Error(base::ErrorKind::bug, std::string(what)); }
 
 }  // namespace
@@ -48,10 +45,11 @@ void FillDisk::open(std::optional<std::uint64_t> size, Answer<Opened> answer) {
 }
 
 void FillDisk::find_kept(std::optional<std::uint64_t> size) {
-  if (core_->guard->removing_file(digest_)) {  // a removal of the old file runs on another thread: next turn
+  if (!core_->guard->begin_publication(digest_)) {  // a removal or a push is at the old file: next turn
     return next_turn([size](FillDisk& self) { self.find_kept(size); });
   }
   if (!core_->files->stat(path_).ok()) adopt_blob_file();
+  core_->guard->end_publication(digest_);
   if (auto taken = take_kept_file(size); !taken.ok()) return finish_open(taken.error());
   hash_kept();
 }
@@ -72,8 +70,9 @@ void FillDisk::adopt_blob_file() {
   const bool going = core_->guard->removing(digest_);
   const auto record = IndexView(core_->index->read()).blob(digest_);
   const auto st = core_->files->stat(blob_path);
+  if (record && record->hosted && st.ok() && is_file_of(*record, *st)) return;  // pushed since we were asked for
   if (record && !going) core_->space.remove_blob(record->size);
-  if (record && !record->pinned) {  // a pin stays, and passes to the next file
+  if (record && !is_kept(*record)) {  // what must stay keeps its record, which passes to the next file
     core_->writer->submit({[digest = digest_, old = *record](IndexEdit& edit) { edit.erase_blob(digest, old); }, {}});
   }
   if (!st.ok()) return;
@@ -199,12 +198,19 @@ void FillDisk::publish(const std::string& repository, Answer<OpenBlob> answer) {
   const std::vector<Write> links{PutLink{repository, digest_, {length_, true}}};
   if (auto checked = check_writes(links); !checked.ok()) return answer(checked.error());
   if (core_->health.read_only()) return answer(core_->health.error());
-  if (core_->guard->removing_file(digest_)) {
+  if (!core_->guard->begin_publication(digest_)) {
     run([repository, answer = std::move(answer)](FillDisk& self) mutable {
       self.publish(repository, std::move(answer));
     });
     return;
   }
+  struct Publication {
+    Guard& guard;
+    const base::Digest& digest;
+    ~Publication() { guard.end_publication(digest); }
+  };
+  const Publication held{*core_->guard, digest_};
+  if (is_sound_blob(*core_, digest_)) return publish_link(repository, std::move(answer));
   auto record = move_to_blobs();
   if (!record.ok()) return answer(record.error().at("publish", digest_.to_string()));
   published_ = true;
@@ -222,6 +228,18 @@ void FillDisk::publish(const std::string& repository, Answer<OpenBlob> answer) {
   core_->evictor.kick();
 }
 
+// Somebody pushed the same blob meanwhile. Readers of this fill keep its file; the other one stays.
+void FillDisk::publish_link(const std::string& repository, Answer<OpenBlob> answer) {
+  published_ = true;
+  if (core_->files->remove(path_).ok()) core_->space.give_back(length_);
+  auto lease = core_->guard->lease(digest_);
+  auto committed = core_->writer->submit_and_wait([this, &repository](IndexEdit& edit) {
+    edit.put_link(repository, digest_, {length_, true});
+  });
+  if (!committed.ok()) return answer(committed.error().at("publish", digest_.to_string()));
+  answer(OpenBlob(file_, length_, std::move(lease)));
+}
+
 base::Result<BlobRecord> FillDisk::move_to_blobs() {
   auto& files = *core_->files;
   const auto blob_path = core_->layout.blob(digest_);
@@ -229,7 +247,7 @@ base::Result<BlobRecord> FillDisk::move_to_blobs() {
     if (synced.error().kind() != base::ErrorKind::full) core_->health.turn_read_only(synced.error().at("sync", path_));
     return synced.error();
   }
-  if (auto made = make_blob_dir(); !made.ok()) return made.error();
+  if (auto made = core_->make_blob_dir(digest_); !made.ok()) return made.error();
   if (auto moded = files.set_mode(path_, 0440); !moded.ok()) return moded.error();
   if (auto moved = files.rename(path_, blob_path); !moved.ok()) {
     (void)files.set_mode(path_, 0640);  // best effort: to go on writing it
@@ -248,23 +266,6 @@ base::Result<BlobRecord> FillDisk::move_to_blobs() {
   BlobRecord record{.size = length_, .verified = now, .last_use = now, .uses = 1};
   set_identity(record, *st);
   return record;
-}
-
-base::Result<void> FillDisk::make_blob_dir() {
-  const auto algorithm = digest_.algorithm();
-  auto& made = core_->shard_made[static_cast<std::size_t>(algorithm)][digest_.bytes()[0]];
-  if (made) return {};
-  auto& files = *core_->files;
-  if (auto r = files.make_dir(core_->layout.algorithm_dir(algorithm)); !r.ok()) return r;
-  if (auto r = files.make_dir(core_->layout.blob_dir(digest_)); !r.ok()) return r;
-  for (const auto& dir : {core_->layout.algorithm_dir(algorithm), core_->layout.blobs_dir()}) {
-    if (auto r = files.sync_dir(dir); !r.ok()) {
-      if (!not_tried(r.error())) core_->health.turn_read_only(r.error());
-      return r;
-    }
-  }
-  made = true;
-  return {};
 }
 
 void FillDisk::restart(const std::string& reason, Answer<Opened> answer) {

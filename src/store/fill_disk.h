@@ -43,8 +43,8 @@ class FillDisk : public std::enable_shared_from_this<FillDisk> {
   void hash_kept();
   void finish_open(base::Result<Opened> result);
   [[nodiscard]] base::Result<void> write(const std::string& bytes);
+  void publish_link(const std::string& repository, Answer<OpenBlob> answer);
   [[nodiscard]] base::Result<BlobRecord> move_to_blobs();
-  [[nodiscard]] base::Result<void> make_blob_dir();
 
   const std::shared_ptr<Core> core_;
   const std::shared_ptr<FillSlot> slot_;  // goes before core_

@@ -6,10 +6,11 @@ namespace shoal::store::format {
 namespace {
 
 constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kLinkVersion = 2;  // 1 had no hosted links
 
 class Out {
  public:
-  Out() { u8(kVersion); }
+  explicit Out(std::uint8_t version = kVersion) { u8(version); }
   void u8(std::uint8_t v) { bytes_ += static_cast<char>(v); }
   void u16(std::uint16_t v) { little(v, 2); }
   void u32(std::uint32_t v) { little(v, 4); }
@@ -31,7 +32,11 @@ class Out {
 // Reads past the end give zeros and make ok() false; look once, at the end.
 class In {
  public:
-  explicit In(std::string_view bytes) : rest_(bytes) { ok_ = u8() == kVersion && ok_; }
+  explicit In(std::string_view bytes, std::uint8_t newest = kVersion) : rest_(bytes) {
+    version_ = u8();
+    ok_ = version_ >= kVersion && version_ <= newest && ok_;
+  }
+  [[nodiscard]] std::uint8_t version() const { return version_; }
   std::uint8_t u8() { return static_cast<std::uint8_t>(little(1)); }
   std::uint16_t u16() { return static_cast<std::uint16_t>(little(2)); }
   std::uint32_t u32() { return static_cast<std::uint32_t>(little(4)); }
@@ -61,6 +66,7 @@ class In {
     return v;
   }
   std::string_view rest_;
+  std::uint8_t version_ = 0;
   bool ok_ = true;
 };
 
@@ -83,8 +89,8 @@ std::optional<std::pair<base::Digest, std::string_view>> front_digest(std::strin
                    bytes.substr(1 + size)};
 }
 
-enum BlobFlags : std::uint8_t { kPinned = 1 };
-enum LinkFlags : std::uint8_t { kProven = 1, kHasSize = 2 };
+enum BlobFlags : std::uint8_t { kPinned = 1, kHosted = 2 };
+enum LinkFlags : std::uint8_t { kProven = 1, kHasSize = 2, kLinkHosted = 4, kManifest = 8 };
 
 }  // namespace
 
@@ -110,6 +116,14 @@ std::string name_key(std::string_view repository, std::string_view name) {
 
 std::string link_key(std::string_view repository, const base::Digest& digest) {
   return repository_prefix(repository).append(digest_key(digest));
+}
+
+std::string subject_prefix(std::string_view repository, const base::Digest& subject) {
+  return link_key(repository, subject);
+}
+
+std::string referrer_key(std::string_view repository, const base::Digest& subject, const base::Digest& referrer) {
+  return subject_prefix(repository, subject).append(digest_key(referrer));
 }
 
 std::string holder_key(const base::Digest& digest, std::string_view repository) {
@@ -148,7 +162,7 @@ std::string encode(const BlobRecord& record) {
   out.time(record.verified);
   out.time(record.last_use);
   out.u32(record.uses);
-  out.u8(record.pinned ? kPinned : 0);
+  out.u8(static_cast<std::uint8_t>((record.pinned ? kPinned : 0) | (record.hosted ? kHosted : 0)));
   out.u64(record.inode);
   out.i64(record.mtime_ns);
   out.i64(record.ctime_ns);
@@ -162,7 +176,9 @@ std::optional<BlobRecord> decode_blob(std::string_view bytes) {
   record.verified = in.time();
   record.last_use = in.time();
   record.uses = in.u32();
-  record.pinned = (in.u8() & kPinned) != 0;
+  const auto flags = in.u8();
+  record.pinned = (flags & kPinned) != 0;
+  record.hosted = (flags & kHosted) != 0;
   record.inode = in.u64();
   record.mtime_ns = in.i64();
   record.ctime_ns = in.i64();
@@ -226,15 +242,16 @@ std::optional<TagRecord> decode_tag(std::string_view bytes) {
 }
 
 std::string encode(const StoredLink& link) {
-  Out out;
-  out.u8(static_cast<std::uint8_t>((link.record.proven ? kProven : 0) | (link.record.size ? kHasSize : 0)));
+  Out out(kLinkVersion);
+  out.u8(static_cast<std::uint8_t>((link.record.proven ? kProven : 0) | (link.record.size ? kHasSize : 0) |
+                                   (link.record.hosted ? kLinkHosted : 0) | (link.manifest ? kManifest : 0)));
   out.u64(link.record.size.value_or(0));
   out.time(link.stored);
   return out.take();
 }
 
 std::optional<StoredLink> decode_link(std::string_view bytes) {
-  In in(bytes);
+  In in(bytes, kLinkVersion);
   const auto flags = in.u8();
   const auto size = in.u64();
   StoredLink link;
@@ -242,7 +259,56 @@ std::optional<StoredLink> decode_link(std::string_view bytes) {
   if (!in.at_end()) return std::nullopt;
   link.record.proven = (flags & kProven) != 0;
   if ((flags & kHasSize) != 0) link.record.size = size;
+  if (in.version() >= kLinkVersion) {
+    link.record.hosted = (flags & kLinkHosted) != 0;
+    link.manifest = (flags & kManifest) != 0;
+  }
   return link;
+}
+
+std::string encode(const UploadRecord& record) {
+  Out out;
+  out.time(record.started);
+  out.raw(record.repository);
+  return out.take();
+}
+
+std::optional<UploadRecord> decode_upload(std::string_view bytes) {
+  In in(bytes);
+  UploadRecord record;
+  record.started = in.time();
+  if (!in.ok()) return std::nullopt;
+  record.repository = in.rest();
+  if (record.repository.empty() || record.repository.size() > kMaxRepositoryKeyBytes) return std::nullopt;
+  return record;
+}
+
+std::string encode(const HostedRecord& record) {
+  Out out;
+  out.time(record.created);
+  out.u64(record.changes);
+  return out.take();
+}
+
+std::optional<HostedRecord> decode_hosted(std::string_view bytes) {
+  In in(bytes);
+  HostedRecord record;
+  record.created = in.time();
+  record.changes = in.u64();
+  if (!in.at_end()) return std::nullopt;
+  return record;
+}
+
+std::string encode_descriptor(std::string_view json) {
+  Out out;
+  out.raw(json);
+  return out.take();
+}
+
+std::optional<std::string> decode_descriptor(std::string_view bytes) {
+  In in(bytes);
+  if (!in.ok()) return std::nullopt;
+  return std::string(in.rest());
 }
 
 std::string encode_time(base::WallTime time) {

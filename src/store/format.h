@@ -12,6 +12,9 @@
 //   holders       digest repository                (empty; the reverse of links)
 //   absent        repository NUL reference         WallTime
 //   state         key                              raw bytes
+//   uploads       id                               UploadRecord
+//   hosted        repository                       HostedRecord
+//   referrers     repository NUL subject referrer  descriptor (JSON)
 //
 // digest = algorithm byte, raw bytes. A key is at most 511 bytes (LMDB's limit); see kMaxRepositoryKeyBytes and co.
 #pragma once
@@ -34,7 +37,7 @@ inline constexpr std::size_t kMaxStateKeyBytes = 480;
 struct Totals {
   std::uint64_t blobs = 0;
   std::uint64_t blob_bytes = 0;
-  std::uint64_t pinned_bytes = 0;
+  std::uint64_t pinned_bytes = 0;  // of blobs that eviction leaves alone: pinned or hosted
   std::uint64_t manifests = 0;
   std::uint64_t tags = 0;
   friend bool operator==(const Totals&, const Totals&) = default;
@@ -53,6 +56,17 @@ struct ManifestUse {
 struct StoredLink {
   LinkRecord record;
   base::WallTime stored{};
+  bool manifest = false;  // it was pushed as a manifest
+};
+
+struct UploadRecord {  // a push in progress
+  std::string repository;
+  base::WallTime started{};
+};
+
+struct HostedRecord {  // of a repository that something was pushed to
+  base::WallTime created{};
+  std::uint64_t changes = 0;  // goes up with every manifest pushed: what was read of the repository may be out of date
 };
 
 [[nodiscard]] std::string digest_key(const base::Digest& digest);
@@ -62,6 +76,9 @@ struct StoredLink {
 [[nodiscard]] std::string after_repository(std::string_view repository);                 // sorts behind all of its keys
 [[nodiscard]] std::string name_key(std::string_view repository, std::string_view name);  // tags, absent
 [[nodiscard]] std::string link_key(std::string_view repository, const base::Digest& digest);
+[[nodiscard]] std::string subject_prefix(std::string_view repository, const base::Digest& subject);
+[[nodiscard]] std::string referrer_key(std::string_view repository, const base::Digest& subject,
+                                       const base::Digest& referrer);
 [[nodiscard]] std::string holder_key(const base::Digest& digest, std::string_view repository);
 
 // Splits at the NUL; nullopt when there is none. The views point into `key`.
@@ -74,6 +91,9 @@ struct StoredLink {
 [[nodiscard]] std::string encode(const ManifestUse& use);
 [[nodiscard]] std::string encode(const TagRecord& record);
 [[nodiscard]] std::string encode(const StoredLink& link);
+[[nodiscard]] std::string encode(const UploadRecord& record);
+[[nodiscard]] std::string encode(const HostedRecord& record);
+[[nodiscard]] std::string encode_descriptor(std::string_view json);
 [[nodiscard]] std::string encode_time(base::WallTime time);
 
 [[nodiscard]] std::optional<Totals> decode_totals(std::string_view bytes);
@@ -82,6 +102,9 @@ struct StoredLink {
 [[nodiscard]] std::optional<ManifestUse> decode_use(std::string_view bytes);
 [[nodiscard]] std::optional<TagRecord> decode_tag(std::string_view bytes);
 [[nodiscard]] std::optional<StoredLink> decode_link(std::string_view bytes);
+[[nodiscard]] std::optional<UploadRecord> decode_upload(std::string_view bytes);
+[[nodiscard]] std::optional<HostedRecord> decode_hosted(std::string_view bytes);
+[[nodiscard]] std::optional<std::string> decode_descriptor(std::string_view bytes);
 [[nodiscard]] std::optional<base::WallTime> decode_time(std::string_view bytes);
 
 }  // namespace shoal::store::format

@@ -43,6 +43,19 @@ void Guard::end_fill(const base::Digest& digest) {
   change(digest, [](Holders& h) { h.fill = false; });
 }
 
+bool Guard::begin_publication(const base::Digest& digest) {
+  bool granted = false;
+  change(digest, [&granted](Holders& h) {
+    granted = !h.publication && !h.removing_file;
+    if (granted) h.publication = true;
+  });
+  return granted;
+}
+
+void Guard::end_publication(const base::Digest& digest) {
+  change(digest, [](Holders& h) { h.publication = false; });
+}
+
 bool Guard::begin_removal(const base::Digest& digest) {
   bool granted = false;
   change(digest, [&granted](Holders& h) {

@@ -1,5 +1,6 @@
-// Guard: who holds a digest right now: readers (leases), one fill, or a removal. Keeps eviction away from what is in
-// use, and two fills from one digest. Sharded mutexes, held for a map operation only; any thread.
+// Guard: who holds a digest right now: readers (leases), one fill, one publication, or a removal. Keeps eviction away
+// from what is in use, two fills from one digest, and two files from one place under blobs/. Sharded mutexes, held for
+// a map operation only; any thread.
 #pragma once
 
 #include <array>
@@ -20,7 +21,12 @@ class Guard : public std::enable_shared_from_this<Guard> {
   [[nodiscard]] bool begin_fill(const base::Digest& digest);  // false: there is one
   void end_fill(const base::Digest& digest);
 
-  // Fails when there is a lease, a fill or another removal.
+  // The right to move a file to or from blobs/<digest>, until the record of it is committed. False: another one has it,
+  // or a removal is at the file.
+  [[nodiscard]] bool begin_publication(const base::Digest& digest);
+  void end_publication(const base::Digest& digest);
+
+  // Fails when there is a lease, a fill, a publication or another removal.
   [[nodiscard]] bool begin_removal(const base::Digest& digest);
   void file_removed(const base::Digest& digest);  // a fill may publish now
   void end_removal(const base::Digest& digest);   // the record is gone too
@@ -33,9 +39,10 @@ class Guard : public std::enable_shared_from_this<Guard> {
   struct Holders {
     std::uint32_t leases = 0;
     bool fill = false;
+    bool publication = false;
     bool removal = false;
     bool removing_file = false;
-    [[nodiscard]] bool none() const { return leases == 0 && !fill && !removal; }
+    [[nodiscard]] bool none() const { return leases == 0 && !fill && !publication && !removal; }
   };
   struct Shard {
     mutable std::mutex mutex;

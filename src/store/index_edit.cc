@@ -25,6 +25,8 @@ std::uint32_t add_uses(std::uint32_t uses, std::uint32_t more) {
 
 }  // namespace
 
+bool is_kept(const BlobRecord& record) { return record.pinned || record.hosted; }
+
 bool same_file(const BlobRecord& a, const BlobRecord& b) {
   return a.size == b.size && a.inode == b.inode && a.mtime_ns == b.mtime_ns && a.ctime_ns == b.ctime_ns;
 }
@@ -32,7 +34,7 @@ bool same_file(const BlobRecord& a, const BlobRecord& b) {
 void IndexEdit::save_totals() { txn_.put(Table::meta, "totals", format::encode(totals_)); }
 
 void IndexEdit::apply(const Write& write, std::vector<base::Digest>& unshown) {
-  if (const auto* w = std::get_if<PutManifest>(&write)) return put_manifest(*w);
+  if (const auto* w = std::get_if<PutManifest>(&write)) return put_manifest(*w, /*hosted=*/false);
   if (const auto* w = std::get_if<PutTag>(&write)) {
     const auto key = format::name_key(w->repository, w->tag);
     if (!txn_.get(Table::tags, key)) ++totals_.tags;
@@ -64,29 +66,40 @@ void IndexEdit::apply(const Write& write, std::vector<base::Digest>& unshown) {
 
 void IndexEdit::put_blob(const base::Digest& digest, const BlobRecord& record) {
   BlobRecord merged = record;
-  if (const auto old = view_.blob(digest)) {
-    --totals_.blobs;
-    totals_.blob_bytes -= old->size;
-    if (old->pinned) totals_.pinned_bytes -= old->size;
+  const auto old = view_.blob(digest);
+  if (old) {
     merged.pinned = merged.pinned || old->pinned;
     merged.uses = std::max(merged.uses, old->uses);
   }
+  merged.hosted = old ? old->hosted : view_.has_hosted_link(digest);
+  write_blob(digest, old, merged);
+}
+
+// The one place where a blob's record comes or changes: the totals follow.
+void IndexEdit::write_blob(const base::Digest& digest, const std::optional<BlobRecord>& old, const BlobRecord& record) {
+  if (old) forget_blob(*old);
   ++totals_.blobs;
-  totals_.blob_bytes += merged.size;
-  if (merged.pinned) totals_.pinned_bytes += merged.size;
-  txn_.put(Table::blobs, format::digest_key(digest), format::encode(merged));
+  totals_.blob_bytes += record.size;
+  if (is_kept(record)) totals_.pinned_bytes += record.size;
+  txn_.put(Table::blobs, format::digest_key(digest), format::encode(record));
+}
+
+void IndexEdit::forget_blob(const BlobRecord& old) {
+  --totals_.blobs;
+  totals_.blob_bytes -= old.size;
+  if (is_kept(old)) totals_.pinned_bytes -= old.size;
 }
 
 void IndexEdit::erase_blob(const base::Digest& digest, const BlobRecord& if_same_file) {
   const auto old = view_.blob(digest);
   if (!old || !same_file(*old, if_same_file)) return;
-  --totals_.blobs;
-  totals_.blob_bytes -= old->size;
-  if (old->pinned) totals_.pinned_bytes -= old->size;
+  forget_blob(*old);
   (void)txn_.erase(Table::blobs, format::digest_key(digest));  // it is there
 }
 
-void IndexEdit::put_manifest(const PutManifest& write) {
+void IndexEdit::put_hosted_manifest(const PutManifest& write) { put_manifest(write, /*hosted=*/true); }
+
+void IndexEdit::put_manifest(const PutManifest& write, bool hosted) {
   format::StoredManifest manifest{{write.media_type, write.bytes, write.now}, false};
   const auto key = format::digest_key(write.digest);
   if (const auto old = view_.manifest(write.digest)) {
@@ -95,25 +108,45 @@ void IndexEdit::put_manifest(const PutManifest& write) {
     ++totals_.manifests;
   }
   txn_.put(Table::manifests, key, format::encode(manifest));
-  put_link(write.repository, write.digest, {write.bytes->size(), true});
+  store_link(write.repository, write.digest, {{write.bytes->size(), true, hosted}, now_, hosted});
   touch({{write.digest, Touch{1, write.now}}});
   (void)txn_.erase(Table::absent, format::name_key(write.repository, write.digest.to_string()));  // none: as good
 }
 
 void IndexEdit::put_link(std::string_view repository, const base::Digest& digest, const LinkRecord& record) {
-  format::StoredLink link{record, now_};
+  store_link(repository, digest, {record, now_, false});
+}
+
+void IndexEdit::store_link(std::string_view repository, const base::Digest& digest, format::StoredLink link) {
   if (const auto old = view_.link(repository, digest)) {
     link.record.proven = link.record.proven || old->record.proven;
+    link.record.hosted = link.record.hosted || old->record.hosted;
+    link.manifest = link.manifest || old->manifest;
     if (!link.record.size) link.record.size = old->record.size;
   } else {
     txn_.put(Table::holders, format::holder_key(digest, repository), {});
   }
   txn_.put(Table::links, format::link_key(repository, digest), format::encode(link));
+  if (!link.record.hosted) return;
+  if (!txn_.get(Table::hosted, repository)) {
+    txn_.put(Table::hosted, repository, format::encode(format::HostedRecord{now_, 0}));
+  }
+  set_hosted(digest, true);
+}
+
+void IndexEdit::set_hosted(const base::Digest& digest, bool hosted) {
+  const auto old = view_.blob(digest);
+  if (!old || old->hosted == hosted) return;
+  auto record = *old;
+  record.hosted = hosted;
+  write_blob(digest, old, record);
 }
 
 void IndexEdit::erase_link(std::string_view repository, const base::Digest& digest) {
+  const auto old = view_.link(repository, digest);
   (void)txn_.erase(Table::links, format::link_key(repository, digest));      // none: as good
   (void)txn_.erase(Table::holders, format::holder_key(digest, repository));  // the same
+  if (old && old->record.hosted && !view_.has_hosted_link(digest)) set_hosted(digest, false);
 }
 
 void IndexEdit::erase_manifest(const base::Digest& digest) {
@@ -152,10 +185,10 @@ void IndexEdit::drop_expired_absent(std::string_view behind) {
 }
 
 void IndexEdit::pin(const PinBlob& write) {
-  if (auto record = view_.blob(write.digest); record && record->pinned != write.pinned) {
-    record->pinned = write.pinned;
-    totals_.pinned_bytes += write.pinned ? record->size : 0 - record->size;
-    txn_.put(Table::blobs, format::digest_key(write.digest), format::encode(*record));
+  if (const auto old = view_.blob(write.digest); old && old->pinned != write.pinned) {
+    auto record = *old;
+    record.pinned = write.pinned;
+    write_blob(write.digest, old, record);
   }
   if (auto manifest = view_.manifest(write.digest); manifest && manifest->pinned != write.pinned) {
     manifest->pinned = write.pinned;
@@ -182,7 +215,8 @@ void IndexEdit::touch(const TouchMap& touches) {
 
 std::vector<base::Digest> IndexEdit::remove_repository(std::string_view repository) {
   const auto prefix = format::repository_prefix(repository);
-  for (const auto& key : keys_of(txn_, Table::tags, prefix)) {
+  const bool hosted = view_.hosted(repository).has_value();
+  for (const auto& key : hosted ? std::vector<std::string>() : keys_of(txn_, Table::tags, prefix)) {
     if (txn_.erase(Table::tags, key)) --totals_.tags;
   }
   for (const auto& key : keys_of(txn_, Table::absent, prefix)) (void)txn_.erase(Table::absent, key);  // just seen
@@ -194,6 +228,7 @@ std::vector<base::Digest> IndexEdit::remove_repository(std::string_view reposito
       (void)txn_.erase(Table::links, key);  // of another version: nothing can be known about it
       continue;
     }
+    if (const auto link = view_.link(repository, *digest); hosted && link && link->record.hosted) continue;
     erase_link(repository, *digest);
     if (view_.has_holder(*digest)) continue;
     const auto manifest = view_.manifest(*digest);

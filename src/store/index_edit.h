@@ -23,17 +23,19 @@ class IndexEdit {
   // `unshown` takes the blobs that no repository shows any more (RemoveRepository).
   void apply(const Write& write, std::vector<base::Digest>& unshown);
 
-  void put_blob(const base::Digest& digest, const BlobRecord& record);  // a pin stays
+  void put_blob(const base::Digest& digest, const BlobRecord& record);  // a pin stays; hosted follows the links
   // Only if the record is still about that file: a fill may have published another meanwhile.
   void erase_blob(const base::Digest& digest, const BlobRecord& if_same_file);
+  // Merges: what was proven or hosted stays so, a known size stays unless a new one comes. Its age begins anew.
   void put_link(std::string_view repository, const base::Digest& digest, const LinkRecord& record);
   void erase_link(std::string_view repository, const base::Digest& digest);
+  void put_hosted_manifest(const PutManifest& write);  // as PutManifest, to a repository of our own
   void erase_manifest(const base::Digest& digest);
   bool erase_tag(std::string_view repository, std::string_view tag);
   void touch(const TouchMap& touches);
 
   // Removes its tags, links and negative records, and manifests that nothing else shows. Blobs that nothing shows any
-  // more become the first choice of eviction and are answered.
+  // more become the first choice of eviction and are answered. What is hosted stays.
   [[nodiscard]] std::vector<base::Digest> remove_repository(std::string_view repository);
 
   [[nodiscard]] const IndexView& view() const { return view_; }
@@ -43,7 +45,11 @@ class IndexEdit {
   void save_totals();  // before the commit
 
  private:
-  void put_manifest(const PutManifest& write);
+  void put_manifest(const PutManifest& write, bool hosted);
+  void store_link(std::string_view repository, const base::Digest& digest, format::StoredLink link);
+  void write_blob(const base::Digest& digest, const std::optional<BlobRecord>& old, const BlobRecord& record);
+  void forget_blob(const BlobRecord& old);
+  void set_hosted(const base::Digest& digest, bool hosted);
   void put_absent(const PutAbsent& write);
   void pin(const PinBlob& write);
   void drop_expired_absent(std::string_view behind);
@@ -54,6 +60,7 @@ class IndexEdit {
   format::Totals totals_;
 };
 
+[[nodiscard]] bool is_kept(const BlobRecord& record);  // eviction leaves it alone
 [[nodiscard]] bool same_file(const BlobRecord& a, const BlobRecord& b);
 
 // Are the names and values within what the index can hold? ErrorKind::invalid says which is not.

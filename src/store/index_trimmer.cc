@@ -27,7 +27,7 @@ std::vector<Aged> sample_manifests(const Txn& txn, const IndexView& view, std::u
       const auto digest = format::parse_digest_key(cursor.key());
       if (digest && seen.insert(*digest).second) {
         const auto manifest = format::decode_manifest(cursor.value());
-        if (manifest && !manifest->pinned) {
+        if (manifest && !manifest->pinned && !view.has_hosted_link(*digest)) {
           const auto use = view.manifest_use(*digest);
           sample.push_back({*digest, std::max(manifest->record.stored, use ? use->last_use : base::WallTime{})});
         }
@@ -72,6 +72,8 @@ std::size_t IndexTrimmer::trim_links(IndexEdit& edit) {
       const auto parts = format::split_repository_key(cursor.key());
       const auto digest = parts ? format::parse_digest_key(parts->second) : std::nullopt;
       if (!digest) continue;
+      const auto link = format::decode_link(cursor.value());
+      if (link && link->record.hosted) continue;
       if (edit.view().blob(*digest) || edit.txn().get(Table::manifests, format::digest_key(*digest))) continue;
       dead.emplace_back(std::string(parts->first), *digest);
     }

@@ -1,6 +1,6 @@
 // IndexTrimmer: keeps the index below a share of its map by dropping what was used least recently: manifests with their
-// tags and links, then links to content that is gone, then negative records. Never what is pinned. Runs inside a write
-// transaction of the index writer; everything it drops can be fetched again.
+// tags and links, then links to content that is gone, then negative records. Never what is pinned or hosted. Runs
+// inside a write transaction of the index writer; everything it drops can be fetched again.
 #pragma once
 
 #include <cstdint>

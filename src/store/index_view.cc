@@ -78,6 +78,25 @@ bool IndexView::has_holder(const base::Digest& digest) const {
   return cursor.seek(prefix) && cursor.key().starts_with(prefix);
 }
 
+bool IndexView::has_hosted_link(const base::Digest& digest) const {
+  const auto prefix = format::digest_key(digest);
+  auto cursor = txn_.cursor(Table::holders);
+  for (bool more = cursor.seek(prefix); more && cursor.key().starts_with(prefix); more = cursor.next()) {
+    const auto held = link(cursor.key().substr(prefix.size()), digest);
+    if (held && held->record.hosted) return true;
+  }
+  return false;
+}
+
+bool IndexView::has_manifest(const base::Digest& digest) const {
+  return txn_.get(Table::manifests, format::digest_key(digest)).has_value();
+}
+
+std::optional<format::HostedRecord> IndexView::hosted(std::string_view repository) const {
+  const auto bytes = txn_.get(Table::hosted, repository);
+  return bytes ? format::decode_hosted(*bytes) : std::nullopt;
+}
+
 std::vector<std::string> IndexView::holders(const base::Digest& digest, std::size_t limit) const {
   std::vector<std::string> found;
   const auto prefix = format::digest_key(digest);

@@ -38,6 +38,11 @@ std::optional<base::Digest> parse_content_name(std::string_view name) {
   return *digest;
 }
 
+bool is_upload_name(std::string_view name) {
+  constexpr std::size_t kDigits = 32;
+  return name.size() == kDigits && name.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
 std::string reason_slug(std::string_view reason) {
   constexpr std::size_t kMax = 40;
   std::string slug;

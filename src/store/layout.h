@@ -29,6 +29,7 @@ class Layout {
   [[nodiscard]] std::string blob_dir(const base::Digest& digest) const;  // blobs/sha256/ab
   [[nodiscard]] std::string blob(const base::Digest& digest) const;      // blobs/sha256/ab/<hex>
   [[nodiscard]] std::string fill(const base::Digest& digest) const;      // fills/<hex>
+  [[nodiscard]] std::string upload(const std::string& id) const { return uploads_dir() + "/" + id; }
   [[nodiscard]] std::string quarantine(const base::Digest& digest, std::string_view reason) const;
 
  private:
@@ -37,6 +38,9 @@ class Layout {
 
 // The name of a file under fills/ or a blob shard: 64 hex digits are sha256, 128 are sha512. nullopt: not one of ours.
 [[nodiscard]] std::optional<base::Digest> parse_content_name(std::string_view name);
+
+// The id of an upload: 32 hex digits, lower case.
+[[nodiscard]] bool is_upload_name(std::string_view name);
 
 // A reason as a file name part: [a-z0-9-], 1 to 40 bytes.
 [[nodiscard]] std::string reason_slug(std::string_view reason);

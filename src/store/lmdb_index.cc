@@ -10,8 +10,8 @@
 namespace shoal::store {
 namespace {
 
-constexpr const char* kTableNames[kTables] = {"meta",  "blobs",   "manifests", "manifest_use", "tags",
-                                              "links", "holders", "absent",    "state"};
+constexpr const char* kTableNames[kTables] = {"meta",    "blobs",  "manifests", "manifest_use", "tags",   "links",
+                                              "holders", "absent", "state",     "uploads",      "hosted", "referrers"};
 constexpr unsigned kMaxReaders = 1022;
 
 MDB_val to_val(std::string_view bytes) { return {bytes.size(), const_cast<char*>(bytes.data())}; }

@@ -22,8 +22,21 @@ struct MDB_cursor;
 
 namespace shoal::store {
 
-enum class Table : unsigned { meta, blobs, manifests, manifest_use, tags, links, holders, absent, state };
-inline constexpr std::size_t kTables = 9;
+enum class Table : unsigned {
+  meta,
+  blobs,
+  manifests,
+  manifest_use,
+  tags,
+  links,
+  holders,
+  absent,
+  state,
+  uploads,
+  hosted,
+  referrers
+};
+inline constexpr std::size_t kTables = 12;
 
 class LmdbIndex;
 

@@ -135,7 +135,7 @@ void LocalStore::remove_unshown(Core& core, const std::vector<base::Digest>& uns
       const IndexView view(txn);
       if (!view.has_holder(digest)) record = view.blob(digest);
     }
-    if (record && !record->pinned) (void)drop_blob(core, digest, *record);  // in use: eviction's first choice
+    if (record && !is_kept(*record)) (void)drop_blob(core, digest, *record);  // in use: eviction's first choice
   }
 }
 
@@ -171,7 +171,10 @@ Admission LocalStore::admit(std::uint64_t size) {
 base::Result<void> LocalStore::remove_blob(const base::Digest& digest) {
   const auto record = find_blob(digest);
   if (!record) return base::Error(base::ErrorKind::not_found, "no such blob").at("remove", digest.to_string());
-  if (record->pinned) return base::Error(base::ErrorKind::busy, "it is pinned").at("remove", digest.to_string());
+  if (is_kept(*record)) {
+    return base::Error(base::ErrorKind::busy, record->pinned ? "it is pinned" : "a hosted repository shows it")
+        .at("remove", digest.to_string());
+  }
   if (!drop_blob(*core_, digest, *record)) {
     return base::Error(base::ErrorKind::busy, "it is in use").at("remove", digest.to_string());
   }

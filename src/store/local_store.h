@@ -2,13 +2,14 @@
 #pragma once
 
 #include "core.h"
+#include "local_hosted.h"
 #include "shoal/store/store.h"
 
 namespace shoal::store {
 
 class LocalStore final : public Store {
  public:
-  explicit LocalStore(std::shared_ptr<Core> core) : core_(std::move(core)) {}
+  explicit LocalStore(std::shared_ptr<Core> core) : core_(std::move(core)), hosted_(core_) {}
   ~LocalStore() override { core_->close(); }
 
   base::Result<OpenBlob> open_blob(const base::Digest& digest) override;
@@ -36,11 +37,13 @@ class LocalStore final : public Store {
   base::Result<std::unique_ptr<FillFile>> begin_fill(const base::Digest& digest, base::Loop& loop) override;
   Admission admit(std::uint64_t size) override;
   base::Result<void> remove_blob(const base::Digest& digest) override;
+  Hosted& hosted() override { return hosted_; }
 
  private:
   static void remove_unshown(Core& core, const std::vector<base::Digest>& unshown);
   void tick() const { core_->sweeper.tick(core_->clock.steady_now()); }
   const std::shared_ptr<Core> core_;  // shared with queued disk work
+  LocalHosted hosted_;
 };
 
 }  // namespace shoal::store

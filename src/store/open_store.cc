@@ -74,6 +74,7 @@ base::Result<void> prepare(Core& core) {
     core.space.add_blob(totals.blob_bytes);
   }
   for (const auto& file : list_files(core.layout.fills_dir(), kMaxFillsCounted)) core.space.add_fill(file.size);
+  core.uploads.load();
   core.sweeper.sample_free();
   core.writer = std::make_unique<IndexWriter>(*core.index, files, core.clock, core.touches, core.health, core.stats);
   return {};

@@ -23,7 +23,10 @@ Sweeper::~Sweeper() {
 
 void Sweeper::start(base::SteadyTime now) {
   (void)due(next_sweep_, now, kSweepEvery);  // the first one is in an hour
-  core_.post_disk([](Core& core) { core.sweeper.remove_old_fills(); });
+  core_.post_disk([](Core& core) {
+    core.sweeper.remove_old_fills();
+    (void)core.uploads.sweep();  // how many: of interest to the collector
+  });
 }
 
 bool Sweeper::due(std::atomic<std::int64_t>& next, base::SteadyTime now, base::SteadyTime::duration interval) {
@@ -40,7 +43,10 @@ void Sweeper::tick(base::SteadyTime now) {
     });
   }
   if (due(next_sweep_, now, kSweepEvery)) {
-    core_.post_disk([](Core& core) { core.sweeper.remove_old_fills(); });
+    core_.post_disk([](Core& core) {
+      core.sweeper.remove_old_fills();
+      (void)core.uploads.sweep();  // how many: of interest to the collector
+    });
     if (!sweeping_.exchange(true)) core_.post_disk([](Core& core) { core.sweeper.sweep_orphans(); });
   }
 }

@@ -17,7 +17,21 @@
 
 namespace shoal::test {
 
-enum class Op { create, open, write, sync, sync_dir, set_mode, make_dir, rename, remove, stat, commit };
+enum class Op {
+  create,
+  open,
+  write,
+  sync,
+  sync_dir,
+  sync_filesystem,
+  truncate,
+  set_mode,
+  make_dir,
+  rename,
+  remove,
+  stat,
+  commit
+};
 
 // The real operations, except those a test makes fail. Any thread.
 class FailingFileOps : public store::FileOps {
@@ -62,6 +76,14 @@ class FailingFileOps : public store::FileOps {
   base::Result<void> sync_dir(const std::string& path) override {
     if (const int e = hit(Op::sync_dir)) return base::from_errno(e, "sync", path);
     return real_->sync_dir(path);
+  }
+  base::Result<void> sync_filesystem(const std::string& path) override {
+    if (const int e = hit(Op::sync_filesystem)) return base::from_errno(e, "sync", path);
+    return real_->sync_filesystem(path);
+  }
+  base::Result<void> truncate(const base::File& file, std::uint64_t size) override {
+    if (const int e = hit(Op::truncate)) return base::from_errno(e, "cut");
+    return real_->truncate(file, size);
   }
   base::Result<void> set_mode(const std::string& path, unsigned mode) override {
     if (const int e = hit(Op::set_mode)) return base::from_errno(e, "set mode of", path);
@@ -142,6 +164,14 @@ class ForgettingFileOps final : public FailingFileOps {
   base::Result<void> sync_dir(const std::string& path) override {
     auto result = FailingFileOps::sync_dir(path);
     if (result.ok()) std::erase_if(changes_, [&path](const Change& c) { return c.directory == path; });
+    return result;
+  }
+  base::Result<void> sync_filesystem(const std::string& path) override {
+    auto result = FailingFileOps::sync_filesystem(path);
+    if (result.ok()) {
+      unsynced_.clear();
+      changes_.clear();
+    }
     return result;
   }
   base::Result<void> rename(const std::string& from, const std::string& to) override {

@@ -15,8 +15,8 @@ struct Candidate {
   bool in_use = false;
 };
 
-// Indices into `sample`, worst first, until their sizes reach `bytes` (or the sample ends). Never pinned or in-use
-// ones.
+// Indices into `sample`, worst first, until their sizes reach `bytes` (or the sample ends). Never pinned,
+// hosted or in-use ones.
 [[nodiscard]] std::vector<std::size_t> choose_victims(std::span<const Candidate> sample, std::uint64_t bytes,
                                                       base::WallTime now);
 

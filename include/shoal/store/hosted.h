@@ -107,6 +107,12 @@ class Hosted {
   [[nodiscard]] virtual HostedRepository measure(std::string_view repository) const = 0;  // walks it: pool only
 
   // --- writes ---
+  // Makes the link's age begin anew, if it is older than a minute: a pusher was told that the content is there, and
+  // must find it there for the grace of the next garbage collection. Cheap; does not wait.
+  virtual void touch_link(const std::string& repository, const base::Digest& digest) {
+    (void)repository;
+    (void)digest;
+  }
   // Links the blob as hosted to `repository`. `from` "": from any hosted repository. ErrorKind::not_found: `from` does
   // not show it, or its file is gone.
   virtual void mount(const std::string& repository, const base::Digest& digest, const std::string& from,

@@ -16,12 +16,12 @@ void expect_strict(const std::string& bytes, Decode decode) {
   for (std::size_t n = 0; n < bytes.size(); ++n) EXPECT_FALSE(decode(bytes.substr(0, n))) << n;
   EXPECT_FALSE(decode(bytes + "x"));
   auto other = bytes;
-  other[0] = 2;
+  other[0] = 99;
   EXPECT_FALSE(decode(other));
 }
 
 TEST(Format, BlobRecordRoundTrips) {
-  const BlobRecord record{1ULL << 40, at(1), at(-2), 3, true, ~0ULL, -5, 6};
+  const BlobRecord record{1ULL << 40, at(1), at(-2), 3, true, true, ~0ULL, -5, 6};
   const auto bytes = encode(record);
   const auto back = decode_blob(bytes);
   ASSERT_TRUE(back);
@@ -30,10 +30,38 @@ TEST(Format, BlobRecordRoundTrips) {
   EXPECT_EQ(back->last_use, record.last_use);
   EXPECT_EQ(back->uses, record.uses);
   EXPECT_TRUE(back->pinned);
+  EXPECT_TRUE(back->hosted);
   EXPECT_EQ(back->inode, record.inode);
   EXPECT_EQ(back->mtime_ns, record.mtime_ns);
   EXPECT_EQ(back->ctime_ns, record.ctime_ns);
   expect_strict(bytes, decode_blob);
+}
+
+TEST(Format, HostedValuesRoundTrip) {
+  const StoredLink link{{7, true, true}, at(3), true};
+  EXPECT_TRUE(decode_link(encode(link))->record.hosted);
+  EXPECT_TRUE(decode_link(encode(link))->manifest);
+  const UploadRecord upload{"team/app", at(5)};
+  EXPECT_EQ(decode_upload(encode(upload))->repository, "team/app");
+  EXPECT_EQ(decode_upload(encode(upload))->started, at(5));
+  EXPECT_FALSE(decode_upload(encode(UploadRecord{"", at(5)})));
+  EXPECT_FALSE(decode_upload(encode(UploadRecord{std::string(kMaxRepositoryKeyBytes + 1, 'a'), at(5)})));
+  const auto hosted = encode(HostedRecord{at(6), 42});
+  EXPECT_EQ(decode_hosted(hosted)->changes, 42U);
+  expect_strict(hosted, decode_hosted);
+  EXPECT_EQ(decode_descriptor(encode_descriptor("{}")), "{}");
+  EXPECT_FALSE(decode_descriptor(""));
+}
+
+TEST(Format, LinkOfTheFirstVersionIsNotHosted) {
+  auto bytes = encode(StoredLink{{7, true, true}, at(3), true});
+  bytes[0] = 1;
+  const auto link = decode_link(bytes);
+  ASSERT_TRUE(link);
+  EXPECT_TRUE(link->record.proven);
+  EXPECT_EQ(link->record.size, 7U);
+  EXPECT_FALSE(link->record.hosted);
+  EXPECT_FALSE(link->manifest);
 }
 
 TEST(Format, SmallValuesRoundTrip) {

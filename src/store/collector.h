@@ -1,0 +1,31 @@
+// Collector: the garbage collection of the hosted repositories, one at a time, in short steps on the disk executor.
+// What is garbage, and why a push beside it loses nothing: README.md.
+//
+// One round is one chain of steps: no two run at once, so its state needs no lock. Each step holds at most one read
+// transaction, or waits for one commit.
+#pragma once
+
+#include <atomic>
+#include <memory>
+
+#include "shoal/base/result.h"
+#include "shoal/base/unique_function.h"
+#include "shoal/store/hosted.h"
+
+namespace shoal::store {
+
+struct Core;
+
+class Collector {
+ public:
+  using Answer = base::UniqueFunction<void(base::Result<GcReport>)>;  // on a disk thread, or inside start(): busy
+  explicit Collector(Core& core) : core_(core) {}
+  void start(GcOptions options, Answer answer);  // any thread
+
+ private:
+  friend class CollectRound;
+  Core& core_;
+  std::atomic<bool> running_{false};
+};
+
+}  // namespace shoal::store
