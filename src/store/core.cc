@@ -25,6 +25,7 @@ Core::Core(StoreOptions opts, base::Executor& disk_executor, base::Clock& wall, 
       publisher(*this),
       collector(*this),
       evictor(*this),
+      scrubber(*this),
       sweeper(*this) {}
 
 void Core::close() {

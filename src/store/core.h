@@ -18,6 +18,7 @@
 #include "layout.h"
 #include "lmdb_index.h"
 #include "quarantine.h"
+#include "scrubber.h"
 #include "shoal/store/store.h"
 #include "space.h"
 #include "sweeper.h"
@@ -66,6 +67,7 @@ struct Core : std::enable_shared_from_this<Core> {
   CollectShield shield;
   Collector collector;
   Evictor evictor;
+  Scrubber scrubber;
   Sweeper sweeper;
   std::array<std::array<std::atomic<bool>, 256>, 3> shard_made{};  // blob directory exists and is synced
   std::unique_ptr<LmdbIndex> index;

@@ -90,6 +90,18 @@ void IndexEdit::forget_blob(const BlobRecord& old) {
   if (is_kept(old)) totals_.pinned_bytes -= old.size;
 }
 
+void IndexEdit::renew_blob(const base::Digest& digest, const BlobRecord& if_same_file, const BlobRecord& renewed) {
+  const auto old = view_.blob(digest);
+  if (!old || !same_file(*old, if_same_file)) return;
+  BlobRecord record = *old;
+  record.verified = renewed.verified;
+  record.size = renewed.size;
+  record.inode = renewed.inode;
+  record.mtime_ns = renewed.mtime_ns;
+  record.ctime_ns = renewed.ctime_ns;
+  put_blob(digest, record);
+}
+
 void IndexEdit::erase_blob(const base::Digest& digest, const BlobRecord& if_same_file) {
   const auto old = view_.blob(digest);
   if (!old || !same_file(*old, if_same_file)) return;

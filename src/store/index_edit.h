@@ -25,6 +25,8 @@ class IndexEdit {
 
   void put_blob(const base::Digest& digest, const BlobRecord& record);  // a pin stays; hosted follows the links
   // Only if the record is still about that file: a fill may have published another meanwhile.
+  // Identity, size and time of verification; what else is known of it stays.
+  void renew_blob(const base::Digest& digest, const BlobRecord& if_same_file, const BlobRecord& renewed);
   void erase_blob(const base::Digest& digest, const BlobRecord& if_same_file);
   // Merges: what was proven or hosted stays so, a known size stays unless a new one comes. Its age begins anew.
   void put_link(std::string_view repository, const base::Digest& digest, const LinkRecord& record);

@@ -168,6 +168,11 @@ Admission LocalStore::admit(std::uint64_t size) {
   return Admission::keep;
 }
 
+ScrubReport LocalStore::scrub(std::uint64_t max_bytes) {
+  const Gate::Pass pass(core_->gate);
+  return pass ? core_->scrubber.step(max_bytes) : ScrubReport{.whole = true};
+}
+
 base::Result<void> LocalStore::remove_blob(const base::Digest& digest) {
   const auto record = find_blob(digest);
   if (!record) return base::Error(base::ErrorKind::not_found, "no such blob").at("remove", digest.to_string());

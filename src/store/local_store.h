@@ -36,6 +36,7 @@ class LocalStore final : public Store {
 
   base::Result<std::unique_ptr<FillFile>> begin_fill(const base::Digest& digest, base::Loop& loop) override;
   Admission admit(std::uint64_t size) override;
+  ScrubReport scrub(std::uint64_t max_bytes) override;
   base::Result<void> remove_blob(const base::Digest& digest) override;
   Hosted& hosted() override { return hosted_; }
 

@@ -78,6 +78,7 @@ class MemoryStore final : public store::Store {
                                                                           base::Loop& loop) override;
   [[nodiscard]] MemoryHosted& hosted() override { return hosted_; }
   [[nodiscard]] store::Admission admit(std::uint64_t size) override;
+  [[nodiscard]] store::ScrubReport scrub(std::uint64_t) override { return {.whole = true}; }
   [[nodiscard]] base::Result<void> remove_blob(const base::Digest& digest) override;
 
   // --- for the hosted side ---

@@ -105,6 +105,16 @@ struct Usage {
   std::string read_only_reason;
 };
 
+// What one step of the scrubber saw.
+struct ScrubReport {
+  std::uint64_t blobs = 0;         // looked at to their end
+  std::uint64_t bytes = 0;         // read
+  std::uint64_t damaged = 0;       // not held any more
+  std::uint64_t renewed = 0;       // sound, but another file than the one recorded
+  std::vector<std::string> names{};  // digests of the damaged, at most 100
+  bool whole = false;              // that was the end of a pass; the next step begins another
+};
+
 enum class Admission { keep, pass_through };
 
 class Store {
@@ -153,6 +163,9 @@ class Store {
                                                                            base::Loop& loop) = 0;
   // Is there, or can eviction make, room for a blob of that size? Starts evicting ahead of need. Cheap.
   [[nodiscard]] virtual Admission admit(std::uint64_t size) = 0;
+  // Hashes stored blobs again, from where the last step ended, about `max_bytes` of them. What is damaged goes into
+  // quarantine. Blocks: call on the pool; a second caller waits for the first.
+  [[nodiscard]] virtual ScrubReport scrub(std::uint64_t max_bytes) = 0;
   // Removes a blob's file and record unless in use or pinned (ErrorKind::busy). Blocks: call on the pool.
   [[nodiscard]] virtual base::Result<void> remove_blob(const base::Digest& digest) = 0;
 };

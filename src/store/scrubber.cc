@@ -1,0 +1,161 @@
+#include "scrubber.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "blob_identity.h"
+#include "core.h"
+#include "index_view.h"
+#include "shoal/obs/log.h"
+
+namespace shoal::store {
+namespace {
+
+constexpr std::size_t kChunk = 1 << 20;
+constexpr std::size_t kMaxNamed = 100;   // digests in one report
+constexpr std::size_t kMaxInUse = 1000;  // condemned blobs remembered until their readers have left
+
+// Out of the way of everybody. False: somebody reads it, or a fill or push is at it.
+bool quarantine_blob(Core& core, const base::Digest& digest, const BlobRecord& record) {
+  if (!core.guard->begin_removal(digest)) return false;
+  const auto taken = core.quarantine.take(core.layout.blob(digest), digest, "scrub");
+  if (!taken.ok() && taken.error().kind() != base::ErrorKind::not_found) {
+    obs::warn(obs::Category::store, "quarantine {}: {}", digest.to_string(), taken.error().message());
+  }
+  core.space.remove_blob(record.size);
+  core.guard->file_removed(digest);
+  core.writer->submit({[digest, record](IndexEdit& edit) { edit.erase_blob(digest, record); },
+                       [guard = core.guard, digest](const base::Result<void>&) { guard->end_removal(digest); }});
+  return true;
+}
+
+}  // namespace
+
+struct Scrubber::Looking {
+  Looking(const base::Digest& d, const BlobRecord& r, std::shared_ptr<void> l, int fd)
+      : digest(d), record(r), lease(std::move(l)), file(fd), hasher(d.algorithm()) {}
+  base::Digest digest;
+  BlobRecord record;
+  std::shared_ptr<void> lease;  // nobody removes it meanwhile
+  base::File file;
+  base::Hasher hasher;
+  std::uint64_t offset = 0;
+  struct ::stat before {};
+  bool unreadable = false;
+};
+
+ScrubReport Scrubber::step(std::uint64_t max_bytes) {
+  const std::lock_guard lock(mutex_);
+  ScrubReport report;
+  retry_removals();
+  auto budget = std::max<std::uint64_t>(max_bytes, 1);
+  for (;;) {
+    if (looking_ == nullptr && !next_blob(report)) {
+      last_.reset();
+      report.whole = true;
+      return report;
+    }
+    if (looking_ == nullptr) {  // nothing to read: gone meanwhile, or missing
+      if (--budget == 0) return report;
+      continue;
+    }
+    if (!read_on(report, budget)) return report;
+    judge(report);
+    looking_.reset();
+    if (budget == 0) return report;
+  }
+}
+
+bool Scrubber::next_blob(ScrubReport& report) {
+  const auto found = IndexView(core_.index->read()).blobs(last_, 1);
+  if (found.empty()) return false;
+  const auto& [digest, record] = found.front();
+  last_ = digest;
+  auto lease = core_.guard->lease(digest);
+  if (lease == nullptr) return true;  // it is being removed
+  const int fd = ::open(core_.layout.blob(digest).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0) {
+    lease.reset();
+    if (errno == ENOENT || errno == ELOOP) {
+      ++report.blobs;
+      condemn(digest, record, "its file is missing", report);
+    }
+    return true;  // no descriptor left: another time
+  }
+  looking_ = std::make_shared<Looking>(digest, record, std::move(lease), fd);
+  if (::fstat(fd, &looking_->before) != 0) looking_.reset();
+  return true;
+}
+
+bool Scrubber::read_on(ScrubReport& report, std::uint64_t& budget) {
+  std::string chunk(kChunk, '\0');
+  while (budget > 0) {
+    const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(chunk.size(), budget));
+    const ssize_t n = ::pread(looking_->file.fd(), chunk.data(), want, static_cast<off_t>(looking_->offset));
+    if (n < 0 && errno == EINTR) continue;
+    looking_->unreadable = n < 0;
+    if (n <= 0) return true;
+    const auto size = static_cast<std::uint64_t>(n);
+    looking_->hasher.update(std::string_view(chunk).substr(0, size));
+    looking_->offset += size;
+    report.bytes += size;
+    budget -= size;
+  }
+  return false;
+}
+
+void Scrubber::judge(ScrubReport& report) {
+  const auto& [digest, record] = std::pair(looking_->digest, looking_->record);
+  ++report.blobs;
+  struct ::stat after {};
+  const bool stayed = ::fstat(looking_->file.fd(), &after) == 0 && changed_at(after) == changed_at(looking_->before);
+  const bool sound = !looking_->unreadable && looking_->hasher.finish() == digest;
+  if (sound && stayed) {
+    BlobRecord renewed = record;
+    renewed.size = looking_->offset;
+    renewed.verified = core_.clock.wall_now();
+    set_identity(renewed, after);
+    if (!is_file_of(record, after)) ++report.renewed;
+    core_.writer->submit(
+        {[digest = digest, record = record, renewed](IndexEdit& edit) { edit.renew_blob(digest, record, renewed); },
+         [](const base::Result<void>&) {}});  // else the next pass writes it
+    return;
+  }
+  if (sound) return;  // somebody is writing there: the next pass looks again
+  looking_->lease.reset();
+  condemn(digest, record, looking_->unreadable ? "it cannot be read" : "its bytes are not its digest's", report);
+}
+
+void Scrubber::condemn(const base::Digest& digest, const BlobRecord& record, std::string_view why,
+                       ScrubReport& report) {
+  ++report.damaged;
+  if (report.names.size() < kMaxNamed) report.names.push_back(digest.to_string());
+  obs::warn(obs::Category::store, "scrub: {} is damaged ({}): {}", digest.to_string(), why,
+            record.hosted ? "it was pushed here and has to be pushed again"
+                          : "it is fetched again when somebody asks for it");
+  if (quarantine_blob(core_, digest, record)) return;
+  // Its readers have what they have. Nobody new gets it: no file is the one with this identity.
+  BlobRecord barred = record;
+  barred.inode = 0;
+  barred.mtime_ns = 0;
+  barred.ctime_ns = 0;
+  core_.writer->submit({[digest, record, barred](IndexEdit& edit) { edit.renew_blob(digest, record, barred); },
+                        [](const base::Result<void>&) {}});  // a failed commit makes the store read-only
+  if (in_use_.size() < kMaxInUse) in_use_.emplace_back(digest, barred);
+}
+
+void Scrubber::retry_removals() {
+  std::erase_if(in_use_, [this](const auto& entry) {
+    const auto& [digest, barred] = entry;
+    const auto now = IndexView(core_.index->read()).blob(digest);
+    if (!now) return true;
+    if (!same_file(*now, barred)) return now->inode != 0;  // healed meanwhile; or the bar is not committed yet
+    return quarantine_blob(core_, digest, barred);
+  });
+}
+
+}  // namespace shoal::store
