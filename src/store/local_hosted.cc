@@ -83,6 +83,12 @@ std::vector<Referrer> LocalHosted::list_referrers(std::string_view repository, c
   return found;
 }
 
+std::optional<base::WallTime> LocalHosted::last_pull(const base::Digest& manifest) const {
+  const auto use = IndexView(core_->index->read()).manifest_use(manifest);
+  if (!use || use->uses <= 1) return std::nullopt;  // the push itself is one
+  return use->last_use;
+}
+
 HostedRepository LocalHosted::measure(std::string_view repository) const {
   HostedRepository sum{std::string(repository), 0, 0, 0};
   const auto prefix = format::repository_prefix(repository);

@@ -20,6 +20,7 @@ class LocalHosted final : public Hosted {
   [[nodiscard]] std::vector<Referrer> list_referrers(std::string_view repository, const base::Digest& subject,
                                                      const std::optional<base::Digest>& last,
                                                      std::size_t max_bytes) const override;
+  [[nodiscard]] std::optional<base::WallTime> last_pull(const base::Digest& manifest) const override;
   [[nodiscard]] HostedRepository measure(std::string_view repository) const override;
 
   void touch_link(const std::string& repository, const base::Digest& digest) override;

@@ -36,6 +36,7 @@ class MemoryHosted final : public store::Hosted {
   [[nodiscard]] std::vector<store::Referrer> list_referrers(std::string_view repository, const base::Digest& subject,
                                                             const std::optional<base::Digest>& last,
                                                             std::size_t max_bytes) const override;
+  [[nodiscard]] std::optional<base::WallTime> last_pull(const base::Digest&) const override { return std::nullopt; }
   [[nodiscard]] store::HostedRepository measure(std::string_view repository) const override;
   void mount(const std::string& repository, const base::Digest& digest, const std::string& from, base::Executor& on,
              Done done) override;

@@ -104,6 +104,8 @@ class Hosted {
   [[nodiscard]] virtual std::vector<Referrer> list_referrers(std::string_view repository, const base::Digest& subject,
                                                              const std::optional<base::Digest>& last,
                                                              std::size_t max_bytes) const = 0;
+  // When the manifest was last asked for; nullopt: not since it was pushed. May lag by seconds.
+  [[nodiscard]] virtual std::optional<base::WallTime> last_pull(const base::Digest& manifest) const = 0;
   [[nodiscard]] virtual HostedRepository measure(std::string_view repository) const = 0;  // walks it: pool only
 
   // --- writes ---

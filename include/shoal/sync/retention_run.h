@@ -1,0 +1,61 @@
+// RetentionRun: one round of the retention rules over the hosted repositories. Removes tags; what no tag leads to any
+// more is the garbage collector's (GcOptions::untagged). Made, used and dropped on one loop; dropping it stops the
+// round after what is under way. Reads the index on the pool, one repository at a time.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "shoal/base/clock.h"
+#include "shoal/base/loop.h"
+#include "shoal/base/result.h"
+#include "shoal/registry/retention.h"
+#include "shoal/store/store.h"
+
+namespace shoal::sync {
+
+struct RetentionOptions {
+  std::vector<registry::RetentionRule> rules;
+  // Never removed: (repository pattern, tag pattern).
+  std::vector<std::pair<std::string, std::string>> fixed_tags;
+  bool dry_run = false;
+};
+
+struct RetentionReport {
+  std::uint64_t repositories = 0;  // that some rule is about
+  std::uint64_t artifacts = 0;     // looked at
+  std::uint64_t tags_removed = 0;
+  std::vector<std::string> names;  // "repository:tag" of the removed, at most 1,000
+};
+
+class RetentionRun {
+ public:
+  using Done = base::UniqueFunction<void(base::Result<RetentionReport>)>;
+  // All references outlive it.
+  RetentionRun(store::Store& store, base::Executor& pool, base::Loop& loop, base::Clock& clock,
+               RetentionOptions options);
+  ~RetentionRun();
+  void start(Done done);  // once, later, on the loop; not after destruction
+
+ private:
+  struct Found;
+  void next_repository();
+  void planned(Found found);
+  void remove_some();
+  void finish(base::Result<void> result);
+
+  store::Store& store_;
+  base::Executor& pool_;
+  base::Loop& loop_;
+  base::Clock& clock_;
+  std::shared_ptr<const RetentionOptions> options_;  // shared with the look that runs on the pool
+  Done done_;
+  RetentionReport report_;
+  std::string repository_;          // the last one looked at
+  std::vector<std::string> going_;  // its tags, still to be removed
+  std::size_t removing_ = 0;
+  base::Lifetime life_;
+};
+
+}  // namespace shoal::sync
