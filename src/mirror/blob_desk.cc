@@ -17,10 +17,6 @@ Refusal absent(const FillSource& source, const base::Digest& digest) {
   return {Refusal::Kind::not_found, "blob " + digest.to_string() + " is not in " + source.canonical, {}};
 }
 
-Refusal not_yet(const std::string& registry) {
-  return {Refusal::Kind::unavailable, registry + " has not answered yet", std::chrono::seconds(5)};
-}
-
 Refusal no_descriptors() {
   return {Refusal::Kind::overloaded, "this mirror has too many files and connections open", std::chrono::seconds(5)};
 }
@@ -58,6 +54,7 @@ struct BlobDesk::Opening {
   Provenance::Kind kind;
   Box<std::unique_ptr<Blob>> box;
   std::string registry;
+  upstream::Registry* upstream;
   base::Timer timer;
 };
 
@@ -167,8 +164,14 @@ void BlobDesk::fill_finished(const Fill* fill) {
 void BlobDesk::await(Fill& fill, const FillSource& source, Provenance::Kind kind, Box<std::unique_ptr<Blob>> box) {
   const auto id = next_id_++;
   auto& opening = openings_[id];
-  opening = std::make_unique<Opening>(Opening{
-      fill.state(), FillHold(fill.state()), fill.gates(source.canonical), kind, std::move(box), source.registry, {}});
+  opening = std::make_unique<Opening>(Opening{fill.state(),
+                                              FillHold(fill.state()),
+                                              fill.gates(source.canonical),
+                                              kind,
+                                              std::move(box),
+                                              source.registry,
+                                              source.upstream,
+                                              {}});
   const bool size_known = fill.state()->size().has_value();
   opening->timer =
       parts_.loop.schedule(size_known ? options_.header_wait : options_.answer_wait, [this, id] { waited(id); });
@@ -183,7 +186,11 @@ void BlobDesk::waited(std::uint64_t id) {
   const auto it = openings_.find(id);
   if (it == openings_.end()) return;
   const auto& opening = *it->second;
-  if (opening.state->troubled() || !opening.state->size()) opening.box->answer(opening.box, not_yet(opening.registry));
+  if (opening.state->troubled() || !opening.state->size()) {
+    opening.box->answer(opening.box,
+                        Refusal{Refusal::Kind::unavailable, not_answered_yet(opening.registry, *opening.upstream),
+                                std::chrono::seconds(5)});
+  }
   answer_opening(id);
 }
 
@@ -231,9 +238,9 @@ void BlobDesk::proof_is_late(const std::string& key, std::uint64_t waiter) {
   auto node = it->second->waiting.extract(waiter);
   if (node.empty()) return;
   --proving_;
-  const auto& registry = it->second->source.registry;
+  const auto& source = it->second->source;
   node.mapped().then(upstream::Failure{upstream::Failure::Kind::timeout, 0, std::chrono::seconds(5),
-                                       registry + " has not answered yet"});
+                                       not_answered_yet(source.registry, *source.upstream)});
 }
 
 void BlobDesk::proved(const std::string& key, const upstream::Outcome<upstream::BlobHead>& outcome) {

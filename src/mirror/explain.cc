@@ -43,6 +43,14 @@ Refusal explain(const upstream::Failure& failure) {
   return {Refusal::Kind::unavailable, failure.message, failure.retry_after.value_or(std::chrono::seconds(5))};
 }
 
+std::string not_answered_yet(std::string_view registry, upstream::Registry& upstream) {
+  const auto health = upstream.health();
+  if (health.consecutive_failures == 0 || health.last_error.empty()) {
+    return base::format("{} has not answered yet", registry);
+  }
+  return base::format("{} has not answered yet; its last error: {}", registry, health.last_error);
+}
+
 std::string too_large(std::string_view registry, std::uint64_t limit) {
   return base::format("the blob is larger than max_blob_size of upstream {} ({} bytes)", registry, limit);
 }

@@ -12,7 +12,9 @@
 namespace shoal::mirror {
 namespace {
 
-constexpr std::size_t kGather = 1 << 20;         // one append at most, while others are under way
+constexpr std::size_t kGather = 1 << 20;    // one append at most, while others are under way
+constexpr std::size_t kBatch = 256 * 1024;  // so much goes on its way at once; less waits for more, but not for long
+constexpr std::chrono::milliseconds kLinger{1};
 constexpr std::uint64_t kFruitful = 256 * 1024;  // an attempt that brought so much does not count as fruitless
 constexpr unsigned kDoubtSizeAfter = 3;          // fruitless attempts, before what a manifest says is doubted
 
@@ -207,6 +209,7 @@ fetch::Flow Fill::on_data(std::string_view bytes) {
   const bool more_than_all = size && bytes.size() > *size - received_;
   if (more_than_all) bytes = bytes.substr(0, *size - received_);
   received_ += bytes.size();
+  if (gathered_.empty()) gathered_.reserve(std::min<std::uint64_t>(kBatch + bytes.size(), size.value_or(kBatch)));
   gathered_.append(bytes);
   if (more_than_all) {  // whatever follows, the digest decides on what there should be
     on_end(std::nullopt);
@@ -218,7 +221,7 @@ fetch::Flow Fill::on_data(std::string_view bytes) {
     drop_source({Refusal::Kind::too_large, too_large(source().registry, limit), {}});
     return fetch::Flow::go_on;
   }
-  if (writing_.empty() || gathered_.size() >= kGather) flush();
+  flush_soon();
   paused_ = congested();
   resume_if_room();
   return paused_ ? fetch::Flow::pause : fetch::Flow::go_on;
@@ -231,7 +234,24 @@ bool Fill::congested() const {
   return backlog > 0 && backlog >= options_.spill_memory;
 }
 
+// Each append costs a few wake-ups on its way to the readers. A slow upstream's bytes go at once, a fast one's
+// together.
+void Fill::flush_soon() {
+  if (gathered_.empty() || lingering_.armed()) {
+    if (gathered_.size() >= kBatch && writing_.empty()) flush();
+    return;
+  }
+  if (!writing_.empty()) {
+    if (gathered_.size() >= kGather) flush();
+    return;  // else appended() comes back to it
+  }
+  if (gathered_.size() >= kBatch || parts_.loop.now() - last_flush_ >= kLinger) return flush();
+  lingering_ = parts_.loop.schedule(kLinger, [this] { flush(); });
+}
+
 void Fill::flush() {
+  lingering_.cancel();
+  last_flush_ = parts_.loop.now();
   if (gathered_.empty()) return;
   auto bytes = std::make_shared<const std::string>(std::exchange(gathered_, {}));
   writing_bytes_ += bytes->size();
@@ -249,7 +269,7 @@ void Fill::appended(const std::shared_ptr<const std::string>& bytes, const base:
     if (kept_) stop_keeping(result.error().message());
     state_->spill(bytes);
   }
-  if (writing_.empty()) flush();
+  if (writing_.empty() && !ended_) flush_soon();
   resume_if_room();
   if (!writing_.empty() || !ended_) return;
   if (auto failure = std::exchange(pending_failure_, std::nullopt)) return retry(std::move(*failure));
@@ -397,6 +417,7 @@ void Fill::finish() {
   enter(State::finished);
   call_.cancel();
   timer_.cancel();
+  lingering_.cancel();
   laggards_.cancel();
   became_answerable();
   parts_.loop.post([watch = life_.watch(), this] {

@@ -68,6 +68,7 @@ class Fill final : private upstream::BlobSink {
   void on_start(std::uint64_t offset, std::optional<std::uint64_t> total) override;
   fetch::Flow on_data(std::string_view bytes) override;
   void on_end(std::optional<upstream::Failure> failure) override;
+  void flush_soon();
   void flush();
   void appended(const std::shared_ptr<const std::string>& bytes, const base::Result<std::uint64_t>& result);
   void stop_keeping(std::string_view why);
@@ -115,6 +116,8 @@ class Fill final : private upstream::BlobSink {
   upstream::Call call_;
   std::unique_ptr<Proof> proof_;
   base::Timer timer_;
+  base::Timer lingering_;  // armed while gathered_ waits for more
+  base::SteadyTime last_flush_{};
   base::Timer laggards_;        // armed while memory is full of bytes that some reader has not taken
   std::uint64_t received_ = 0;  // bytes of the blob handed to flush() so far, from its beginning
   std::uint64_t skip_ = 0;      // of this answer, already had

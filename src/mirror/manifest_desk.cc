@@ -163,7 +163,7 @@ void ManifestDesk::waited_long_enough(const std::string& key) {
   flight.dawdling = true;
   flight.patient = false;
   answer_failure(flight, {upstream::Failure::Kind::timeout, 0, std::chrono::seconds(5),
-                          flight.source.registry + " has not answered yet"});
+                          not_answered_yet(flight.source.registry, *flight.source.upstream)});
 }
 
 // Whoever waits gets the stale copy, or the refusal. The question itself may go on.

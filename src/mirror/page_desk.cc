@@ -86,7 +86,7 @@ void PageDesk::waited_long_enough(const std::string& key) {
   if (it == flights_.end()) return;
   it->second->patient = false;
   answer_failure(*it->second, {upstream::Failure::Kind::timeout, 0, std::chrono::seconds(5),
-                               it->second->source.registry + " has not answered yet"});
+                               not_answered_yet(it->second->source.registry, *it->second->source.upstream)});
 }
 
 void PageDesk::answer_failure(Flight& flight, const upstream::Failure& failure) {

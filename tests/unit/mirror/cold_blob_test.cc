@@ -72,13 +72,40 @@ TEST(ColdBlob, LateJoinerGetsTheFirstBytesAtOnce) {
   body.follow();
   EXPECT_EQ(body.bytes, bytes.substr(0, 300'000));
   call->data(bytes.substr(300'000));
-  world.run();
+  world.advance(std::chrono::milliseconds(2));
   EXPECT_EQ(body.bytes.size(), bytes.size() - kHeld);  // the last of it waits for the verdict
   call->end();
   world.run();
   EXPECT_TRUE(body.ended);
   EXPECT_EQ(body.bytes, bytes);
   EXPECT_EQ(world.upstream.blob_calls(), 1U);
+}
+
+// Each append costs wake-ups up to the readers, so that small pieces in quick succession go together.
+TEST(ColdBlob, PiecesOfAFastUpstreamGoTogetherButNeverWaitLong) {
+  MirrorWorld world;
+  world.upstream.manual_blobs(true);
+  const auto bytes = some_bytes(500'000);
+  auto asked = world.open(kApp, base::digest_of(bytes));
+  world.run();
+  auto call = world.upstream.blob_call(0);
+  ASSERT_NE(call, nullptr);
+  call->start(0, bytes.size());
+  call->data(bytes.substr(0, 1000));
+  world.run();
+  ASSERT_TRUE(asked->ok());
+  Body body(world.opened(kApp, base::digest_of(bytes))->read_all());
+  body.follow();
+  EXPECT_EQ(body.bytes.size(), 1000U);  // the first does not wait
+  call->data(bytes.substr(1000, 1000));
+  world.run();
+  EXPECT_EQ(body.bytes.size(), 1000U);
+  world.advance(std::chrono::milliseconds(2));
+  EXPECT_EQ(body.bytes.size(), 2000U);  // nor the next ones for more than a moment
+  call->data(bytes.substr(2000, 1000));
+  call->data(bytes.substr(3000, 300'000));
+  world.run();
+  EXPECT_EQ(body.bytes.size(), 303'000U);  // and many not at all
 }
 
 struct HeldCase {

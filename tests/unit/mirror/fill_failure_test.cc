@@ -389,10 +389,15 @@ TEST(FillFailure, NoHeadLeavesWhenUpstreamHasFailedAlready) {
   const auto digest = base::digest_of("x");
   world.link(kApp, digest, 1, false);
   world.upstream.fail_always(Op::get_blob, failure(Kind::unavailable, 503));
+  upstream::Health health;
+  health.consecutive_failures = 1;
+  health.last_error = "connect 10.0.0.1:443: connection refused";
+  world.upstream.set_health(health);
   auto asked = world.open(kApp, digest);
   world.advance(std::chrono::seconds(3));
   ASSERT_NE(asked->refusal(), nullptr);
   EXPECT_EQ(asked->refusal()->kind, mirror::Refusal::Kind::unavailable);
+  EXPECT_NE(asked->refusal()->message.find("connection refused"), std::string::npos) << asked->refusal()->message;
 }
 
 }  // namespace
