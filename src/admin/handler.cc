@@ -4,6 +4,7 @@
 
 #include "guard.h"
 #include "health.h"
+#include "hosted.h"
 #include "images.h"
 #include "pool_jobs.h"
 #include "reply.h"
@@ -41,6 +42,9 @@ struct AdminHandler::Impl {
   void read(std::string_view path, std::string_view query, http::Responder responder);
   void read_images(std::string repository, std::string_view query, http::Responder responder);
   void remove(std::string_view path, std::string_view query, http::Responder responder);
+  void post(std::string_view path, std::string_view query, http::Responder responder);
+  void collect_garbage(std::string_view query, http::Responder responder);
+  void pin(std::string_view digest, Pin pin, http::Responder responder);
 
   // Runs `make` (the store's side of a GET) on the pool.
   template <class Make>
@@ -74,22 +78,62 @@ std::unique_ptr<http::Operation> AdminHandler::handle(const http::Request& reque
     case http::Method::get:
     case http::Method::head: impl_->read(path, query, std::move(responder)); break;
     case http::Method::del: impl_->remove(path, query, std::move(responder)); break;
-    case http::Method::post:
-      if (path == "reload") {
-        impl_->parts.node.reload([answer = impl_->jobs.answer(std::move(responder))](ReloadReport report) mutable {
-          answer(reload_reply(report));
-        });
+    case http::Method::post: impl_->post(path, query, std::move(responder)); break;
+    case http::Method::put:
+      if (path.starts_with("pins/")) {
+        impl_->pin(path.substr(5), Pin::keep, std::move(responder));
       } else {
         Impl::no_such_path(std::move(responder));
       }
       break;
     default: {
-      auto refusal = error_reply(405, "UNSUPPORTED", "only GET, HEAD, POST and DELETE here");
-      refusal.headers.add("Allow", "GET, HEAD, POST, DELETE");
+      auto refusal = error_reply(405, "UNSUPPORTED", "only GET, HEAD, POST, PUT and DELETE here");
+      refusal.headers.add("Allow", "GET, HEAD, POST, PUT, DELETE");
       responder.send(std::move(refusal));
     }
   }
   return nullptr;
+}
+
+void AdminHandler::Impl::post(std::string_view path, std::string_view query, http::Responder responder) {
+  if (path == "reload") {
+    parts.node.reload(
+        [answer = jobs.answer(std::move(responder))](ReloadReport report) mutable { answer(reload_reply(report)); });
+  } else if (path == "gc") {
+    collect_garbage(query, std::move(responder));
+  } else {
+    no_such_path(std::move(responder));
+  }
+}
+
+void AdminHandler::Impl::collect_garbage(std::string_view query, http::Responder responder) {
+  GcRequest request;
+  // A misspelt dry_run must not become a real one.
+  for (const auto& [name, flag] : {std::pair<std::string_view, bool*>{"dry_run", &request.dry_run},
+                                   std::pair<std::string_view, bool*>{"untagged", &request.untagged}}) {
+    const auto text = parameter(query, name);
+    *flag = text == "1" || text == "true";
+    if (!text.empty() && !*flag && text != "0" && text != "false") {
+      return responder.send(error_reply(400, "BAD_REQUEST", std::string(name) + " is 1 or 0"));
+    }
+  }
+  while (!query.empty()) {
+    const auto name = query.substr(0, query.find_first_of("=&"));
+    if (name != "dry_run" && name != "untagged") {
+      return responder.send(error_reply(400, "BAD_REQUEST", "gc knows dry_run and untagged only"));
+    }
+    query.remove_prefix(std::min(query.find('&'), query.size() - 1) + 1);
+  }
+  parts.node.collect_garbage(
+      request, [request, answer = jobs.answer(std::move(responder))](base::Result<store::GcReport> result) mutable {
+        answer(gc_reply(result, request));
+      });
+}
+
+void AdminHandler::Impl::pin(std::string_view digest, Pin pin, http::Responder responder) {
+  jobs.run(std::move(responder), [&p = parts, digest = std::string(digest), pin](PoolJobs::Answer answer) mutable {
+    set_pin(p.store, p.loop, digest, pin, std::move(answer));
+  });
 }
 
 void AdminHandler::Impl::read(std::string_view path, std::string_view query, http::Responder responder) {
@@ -101,14 +145,17 @@ void AdminHandler::Impl::read(std::string_view path, std::string_view query, htt
   } else if (path == "config") {
     answer_from_pool(std::move(responder),
                      [&p = parts] { return text_reply(200, "application/yaml", p.node.config_text()); });
+  } else if (path == "hosted") {
+    const auto page = parse_page(query);
+    if (!page) return responder.send(error_reply(400, "BAD_REQUEST", "n must be a positive number"));
+    answer_from_pool(std::move(responder), [&p = parts, page = *page] { return list_hosted(p.store, page); });
   } else if (path == "images") {
     read_images(parameter(query, "repository"), query, std::move(responder));
   } else if (path.starts_with("images/")) {
     read_images(std::string(path.substr(7)), query, std::move(responder));
   } else if (path.starts_with("blobs/")) {
-    answer_from_pool(std::move(responder), [&store = parts.store, digest = std::string(path.substr(6))] {
-      return show_blob(store, digest);
-    });
+    answer_from_pool(std::move(responder),
+                     [&store = parts.store, digest = std::string(path.substr(6))] { return show_blob(store, digest); });
   } else {
     no_such_path(std::move(responder));
   }
@@ -135,6 +182,8 @@ void AdminHandler::Impl::remove(std::string_view path, std::string_view query, h
     answer_from_pool(std::move(responder), [&store = parts.store, digest = std::string(path.substr(6))] {
       return remove_blob(store, digest);
     });
+  } else if (path.starts_with("pins/")) {
+    pin(path.substr(5), Pin::release, std::move(responder));
   } else if (path.starts_with("images/")) {
     // Without a tag the whole repository goes, so anything that could be a misspelt tag= is refused.
     const auto tag = parameter(query, "tag");
@@ -146,7 +195,11 @@ void AdminHandler::Impl::remove(std::string_view path, std::string_view query, h
     }
     jobs.run(std::move(responder),
              [&p = parts, repository = std::string(path.substr(7)), tag](PoolJobs::Answer answer) mutable {
-               remove_image(p.store, p.loop, repository, tag, std::move(answer));
+               if (p.store.hosted().is_hosted(repository)) {
+                 remove_hosted(p.store, p.loop, repository, tag, std::move(answer));
+               } else {
+                 remove_image(p.store, p.loop, repository, tag, std::move(answer));
+               }
              });
   } else {
     no_such_path(std::move(responder));

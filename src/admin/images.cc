@@ -71,14 +71,17 @@ json children_json(const store::Store& store, const registry::ManifestView& view
 
 }  // namespace
 
-http::Response list_repositories(const store::Store& store, const Page& page) {
+http::Response list_repositories(store::Store& store, const Page& page) {
   json repositories = json::array();
   const auto names = store.list_repositories(page.last, page.limit);
   for (const auto& name : names) {
     json tags = json::array();
     const auto found = store.list_tags(name, "", kTagsInListing + 1);
     for (std::size_t i = 0; i < found.size() && i < kTagsInListing; ++i) tags.push_back(found[i].first);
-    repositories.push_back({{"name", name}, {"tags", tags}, {"more_tags", found.size() > kTagsInListing}});
+    repositories.push_back({{"name", name},
+                            {"hosted", store.hosted().is_hosted(name)},
+                            {"tags", tags},
+                            {"more_tags", found.size() > kTagsInListing}});
   }
   const auto next = names.size() == page.limit ? names.back() : std::string();
   return json_reply(200, {{"repositories", repositories}, {"next", next}});

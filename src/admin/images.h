@@ -17,7 +17,7 @@ struct Page {
   std::size_t limit = 100;  // 1 ... 1000
 };
 
-[[nodiscard]] http::Response list_repositories(const store::Store& store, const Page& page);
+[[nodiscard]] http::Response list_repositories(store::Store& store, const Page& page);
 [[nodiscard]] http::Response list_tags(const store::Store& store, const std::string& repository, const Page& page);
 
 // A manifest by tag or digest, what it names, and how much of that is held here.

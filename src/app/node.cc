@@ -27,6 +27,14 @@ unsigned loops_of(const Settings& settings) {
   return settings.server.loops != 0 ? settings.server.loops : std::max(1U, std::thread::hardware_concurrency());
 }
 
+// At least one thread of the pool is left for the disk, unless there is only one.
+std::size_t login_threads(const Settings& settings) { return std::max(1U, settings.server.disk_threads / 2); }
+
+Worker::Policy make_policy(const Settings& settings) {
+  return {make_routes(settings), std::make_shared<const serve::HostedOptions>(settings.registry.hosted),
+          std::make_shared<const serve::Access>(settings.auth.access)};
+}
+
 void warn_of_few_files(const Settings& settings) {
   const auto files = raise_file_limit();
   const auto wanted = settings.server.http.max_connections * loops_of(settings) + kOtherFiles;
@@ -67,6 +75,11 @@ base::Result<void> Node::open_store() {
   auto store = store::Store::open(settings.storage, *pool_, clock_);
   if (!store) return store.error();
   store_ = std::move(*store);
+  garbage_ = std::make_unique<Garbage>(*store_, *pool_, clock_, metrics_);
+  garbage_->set_options(settings.registry.gc_interval, settings.registry.gc);
+  authenticator_ = std::make_unique<auth::Authenticator>(
+      *pool_, clock_, auth::AuthenticatorOptions{.max_running = login_threads(settings)});
+  authenticator_->set_users(settings.auth.users);
   return {};
 }
 
@@ -83,14 +96,15 @@ void Node::make_workers() {
   }
   mirror_ = std::make_unique<mirror::Mirror>(*store_, *pool_, clock_, metrics_, settings.mirror, std::move(loops));
   const auto serve_probe = serve::make_probe(metrics_);
-  const auto routes = make_routes(settings);
+  const auto policy = make_policy(settings);
   for (auto& worker : workers_) {
     worker->start({*pool_,
-                   {worker->loop(), *mirror_, worker->upstreams(), *access_log_, serve_probe, clock_},
+                   {worker->loop(), *mirror_, worker->upstreams(), *access_log_, serve_probe, clock_, store_.get(),
+                    pool_.get(), authenticator_.get()},
                    {worker->loop(), *pool_, *store_, metrics_, *this},
                    settings.admin.metrics_on_main,
                    settings.server.http},
-                  routes);
+                  policy);
   }
   probe_node(metrics_, request_.version, started_, *store_, *states_, *access_log_, workers_);
 }
@@ -174,8 +188,13 @@ void Node::apply(LoadedSettings next) {
   const auto& settings = *next.settings;
   obs::set_level(settings.log.level);
   states_->configure(settings.upstreams);  // before the routes lead there
-  const auto routes = make_routes(settings);
-  for (auto& worker : workers_) worker->set_routes(routes);
+  // Users before rules: a user who is gone must not meet rules that were written without him.
+  if (loaded_.settings->auth.users_digest != settings.auth.users_digest) {
+    authenticator_->set_users(settings.auth.users);
+  }
+  const auto policy = make_policy(settings);
+  for (auto& worker : workers_) worker->set_policy(policy);
+  garbage_->set_options(settings.registry.gc_interval, settings.registry.gc);
   mirror_->set_options(settings.mirror);
   next.values = values_in_force(loaded_.values, next.values);
   auto text = settings_text(next.values);
@@ -183,6 +202,8 @@ void Node::apply(LoadedSettings next) {
   const std::lock_guard lock(mutex_);
   config_text_ = std::move(text);
 }
+
+void Node::collect_garbage_if_due() { garbage_->run_if_due(); }
 
 void Node::begin_drain() {
   draining_.store(true);
@@ -212,8 +233,11 @@ void Node::stop() {
   for (auto worker = workers_.rbegin(); worker != workers_.rend(); ++worker) (*worker)->close_upstreams();
   for (auto worker = workers_.rbegin(); worker != workers_.rend(); ++worker) (*worker)->close();
   mirror_.reset();
+  if (garbage_) garbage_->stop();
+  authenticator_.reset();  // what waits in it is dropped; a check that runs ends with the pool
   store_.reset();
   pool_.reset();
+  garbage_.reset();  // after the pool: a collection may end there
 }
 
 Node::~Node() { stop(); }
@@ -245,6 +269,13 @@ std::vector<std::shared_ptr<upstream::UpstreamState>> Node::upstreams() const { 
 std::string Node::config_text() const {
   const std::lock_guard lock(mutex_);
   return config_text_;
+}
+
+void Node::collect_garbage(admin::GcRequest request, base::UniqueFunction<void(base::Result<store::GcReport>)> done) {
+  auto options = garbage_->options();
+  options.dry_run = request.dry_run;
+  options.untagged = options.untagged || request.untagged;
+  garbage_->run(options, std::move(done));
 }
 
 void Node::reload(base::UniqueFunction<void(admin::ReloadReport)> done) {

@@ -11,9 +11,11 @@
 #include <string>
 #include <vector>
 
+#include "garbage.h"
 #include "shoal/admin/admin.h"
 #include "shoal/app/serve.h"
 #include "shoal/app/settings.h"
+#include "shoal/auth/auth.h"
 #include "shoal/net/event_loop.h"
 #include "upstream_states.h"
 #include "wakeups.h"
@@ -31,6 +33,7 @@ class Node final : public admin::NodeView {
   // Main thread.
   admin::ReloadReport reload_now();
   void save_health();  // what is new of the upstreams' health, to the index
+  void collect_garbage_if_due();
   void begin_drain();
   [[nodiscard]] bool drained() const { return drained_.load(); }
   [[nodiscard]] std::chrono::milliseconds drain_timeout() const { return loaded_.settings->server.drain_timeout; }
@@ -46,6 +49,8 @@ class Node final : public admin::NodeView {
   [[nodiscard]] std::vector<std::shared_ptr<upstream::UpstreamState>> upstreams() const override;
   [[nodiscard]] std::string config_text() const override;
   void reload(base::UniqueFunction<void(admin::ReloadReport)> done) override;
+  void collect_garbage(admin::GcRequest request,
+                       base::UniqueFunction<void(base::Result<store::GcReport>)> done) override;
 
  private:
   Node(const ServeRequest& request, LoadedSettings loaded, Wakeups& wakeups);
@@ -64,6 +69,8 @@ class Node final : public admin::NodeView {
   std::unique_ptr<obs::AccessLog> access_log_;
   std::unique_ptr<net::ThreadPool> pool_;
   std::unique_ptr<store::Store> store_;
+  std::unique_ptr<Garbage> garbage_;
+  std::unique_ptr<auth::Authenticator> authenticator_;
   std::unique_ptr<UpstreamStates> states_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<mirror::Mirror> mirror_;

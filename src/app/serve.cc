@@ -14,7 +14,7 @@ namespace {
 
 using obs::Category;
 
-constexpr std::chrono::seconds kSaveHealthEvery{30};
+constexpr std::chrono::seconds kChoresEvery{30};
 
 // Buffers of a running fill are up to 1 MiB; as mappings of their own each would cost two calls and its page faults.
 void keep_buffers_on_the_heap() {
@@ -26,8 +26,11 @@ bool ends(int signal) { return signal == SIGTERM || signal == SIGINT; }
 
 void run(Node& node, Wakeups& wakeups) {
   for (;;) {
-    const int signal = wakeups.wait(std::chrono::steady_clock::now() + kSaveHealthEvery);
-    if (signal == 0) node.save_health();
+    const int signal = wakeups.wait(std::chrono::steady_clock::now() + kChoresEvery);
+    if (signal == 0) {
+      node.save_health();
+      node.collect_garbage_if_due();
+    }
     if (signal == SIGHUP) (void)node.reload_now();  // it has logged what came of it
     if (ends(signal)) break;
   }

@@ -23,13 +23,15 @@ Worker::Worker(unsigned index, UpstreamStates& states, fetch::ClientOptions clie
 
 Worker::~Worker() = default;
 
-void Worker::start(Parts parts, std::shared_ptr<const serve::RouteTable> routes) {
+void Worker::start(Parts parts, Policy policy) {
   parts_.emplace(std::move(parts));
   last_beat_ms_.store(steady_ms());
   loop_.start();
-  run([this, &routes] {
+  run([this, &policy] {
     health_ = std::make_unique<admin::HealthHandler>(parts_->admin, parts_->metrics_on_main);
-    serve_ = std::make_unique<serve::DistributionHandler>(parts_->serve, std::move(routes), health_.get());
+    serve_ = std::make_unique<serve::DistributionHandler>(parts_->serve, policy.routes, health_.get());
+    serve_->set_hosted(policy.hosted);
+    serve_->set_access(policy.access);
     server_ = std::make_unique<http::Server>(loop_, parts_->pool, *serve_, parts_->http);
     beat();
   });
@@ -78,9 +80,12 @@ base::Result<net::Address> Worker::listen_admin(const net::Address& address, std
   });
 }
 
-void Worker::set_routes(std::shared_ptr<const serve::RouteTable> routes) {
-  loop_.post([this, routes = std::move(routes)] {
-    if (serve_) serve_->set_routes(routes);
+void Worker::set_policy(Policy policy) {
+  loop_.post([this, policy = std::move(policy)] {
+    if (!serve_) return;
+    serve_->set_routes(policy.routes);
+    serve_->set_hosted(policy.hosted);
+    serve_->set_access(policy.access);
   });
 }
 

@@ -50,13 +50,19 @@ class Worker {
     bool metrics_on_main;
     http::ServerOptions http;
   };
-  void start(Parts parts, std::shared_ptr<const serve::RouteTable> routes);  // before anything listens
+  // What a reload replaces. Each is shared by the handlers of all loops.
+  struct Policy {
+    std::shared_ptr<const serve::RouteTable> routes;
+    std::shared_ptr<const serve::HostedOptions> hosted;
+    std::shared_ptr<const serve::Access> access;
+  };
+  void start(Parts parts, Policy policy);  // before anything listens
   // SO_REUSEPORT would let a second node of the same user share the port without a word.
   [[nodiscard]] base::Result<void> demand_free(const net::Address& address);
   // On the addresses, in order; a port 0 is chosen.
   [[nodiscard]] base::Result<std::vector<net::Address>> listen(const std::vector<net::Address>& addresses);
   [[nodiscard]] base::Result<net::Address> listen_admin(const net::Address& address, std::vector<std::string> hosts);
-  void set_routes(std::shared_ptr<const serve::RouteTable> routes);
+  void set_policy(Policy policy);
 
   void drain(base::UniqueFunction<void()> drained);  // `drained` runs on the loop
   void close_servers();                              // cuts what is left

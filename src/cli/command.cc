@@ -68,14 +68,15 @@ void add_node_flags(CLI::App& command, NodeFlags& flags) {
   command.add_flag("--json", flags.json, "Print the answer as JSON");
 }
 
-base::Result<std::string> ask_node(const NodeFlags& flags, std::string_view method, const std::string& path) {
+base::Result<std::string> ask_node(const NodeFlags& flags, std::string_view method, const std::string& path,
+                                   std::chrono::milliseconds patience) {
   const auto url = admin_url(flags);
   if (!url) return url.error();
   fetch::Request request;
   request.method = method;
   request.url = *url + path;
   request.headers = {{"X-Shoal", "1"}, {"Accept", "application/json"}};
-  request.first_byte_timeout = std::chrono::seconds(60);
+  request.first_byte_timeout = patience;
   request.max_redirects = 0;
   const auto reply = fetch::fetch_blocking(request, kMaxAnswer);
   if (!reply) {
@@ -94,9 +95,9 @@ base::Result<std::string> ask_node(const NodeFlags& flags, std::string_view meth
 }
 
 std::optional<nlohmann::json> ask_json(const NodeFlags& flags, std::string_view method, const std::string& path,
-                                       int& code) {
+                                       int& code, std::chrono::milliseconds patience) {
   code = kFailed;
-  const auto body = ask_node(flags, method, path);
+  const auto body = ask_node(flags, method, path, patience);
   if (!body) {
     std::fprintf(stderr, "shoal: %s\n", body.error().message().c_str());
     return std::nullopt;

@@ -41,10 +41,12 @@ void add_node_flags(CLI::App& command, NodeFlags& flags);
 
 // One request to the node's admin API. An answer other than 2xx is an Error with the node's own words.
 [[nodiscard]] base::Result<std::string> ask_node(const NodeFlags& flags, std::string_view method,
-                                                 const std::string& path);
+                                                 const std::string& path,
+                                                 std::chrono::milliseconds patience = std::chrono::seconds(60));
 // The same for JSON; prints the error, or with --json the answer itself (then nullopt and `code` is set).
 [[nodiscard]] std::optional<nlohmann::json> ask_json(const NodeFlags& flags, std::string_view method,
-                                                     const std::string& path, int& code);
+                                                     const std::string& path, int& code,
+                                                     std::chrono::milliseconds patience = std::chrono::seconds(60));
 [[nodiscard]] std::string percent_encode(std::string_view text, bool keep_slashes);
 
 [[nodiscard]] std::string human_bytes(std::uint64_t bytes);
@@ -55,6 +57,9 @@ void add_status(CLI::App& app, Run& run);
 void add_list(CLI::App& app, Run& run);
 void add_show(CLI::App& app, Run& run);
 void add_rm(CLI::App& app, Run& run);
+void add_gc(CLI::App& app, Run& run);
+void add_pin(CLI::App& app, Run& run);
+void add_hash_password(CLI::App& app, Run& run);
 void add_client_config(CLI::App& app, Run& run);
 void add_version(CLI::App& app, Run& run);
 

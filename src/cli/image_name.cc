@@ -21,10 +21,9 @@ std::optional<ImageName> parse_image_name(std::string_view text) {
     text = text.substr(0, colon);
   }
   const auto first = text.find('/');
-  if (first == std::string_view::npos || !registry::valid_registry_host(text.substr(0, first)) ||
-      !registry::valid_repository(text.substr(first + 1))) {
-    return std::nullopt;
-  }
+  const bool mirrored = first != std::string_view::npos && registry::valid_registry_host(text.substr(0, first)) &&
+                        registry::valid_repository(text.substr(first + 1));
+  if (!mirrored && !registry::valid_repository(text)) return std::nullopt;
   name.repository = text;
   return name;
 }

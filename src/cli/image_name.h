@@ -1,4 +1,5 @@
-// "docker.io/library/nginx:1", "...@sha256:...", or a repository alone, as the operator writes it. Pure.
+// "docker.io/library/nginx:1", "...@sha256:...", or a repository alone, as the operator writes it; a hosted one is
+// "team/app". Pure.
 #pragma once
 
 #include <optional>
@@ -8,7 +9,7 @@
 namespace shoal::cli {
 
 struct ImageName {
-  std::string repository;  // canonical: with its registry
+  std::string repository;  // canonical: with its registry unless hosted
   std::string tag;         // one of the two, or none
   std::string digest;
 };

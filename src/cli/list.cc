@@ -18,8 +18,9 @@ void print_page(const json& page) {
   for (const auto& repository : page.value("repositories", json::array())) {
     const auto name = repository.value("name", std::string());
     const auto tags = repository.value("tags", json::array());
-    for (const auto& tag : tags) std::printf("%s:%s\n", name.c_str(), tag.get<std::string>().c_str());
-    if (tags.empty()) std::printf("%s\n", name.c_str());
+    const char* hosted = repository.value("hosted", false) ? "  (hosted)" : "";
+    for (const auto& tag : tags) std::printf("%s:%s%s\n", name.c_str(), tag.get<std::string>().c_str(), hosted);
+    if (tags.empty()) std::printf("%s%s\n", name.c_str(), hosted);
     if (repository.value("more_tags", false))
       std::printf("%s: more tags, see: shoal list %s\n", name.c_str(), name.c_str());
   }
@@ -63,7 +64,9 @@ int list(const ListFlags& flags) {
 
 void add_list(CLI::App& app, Run& run) {
   auto* command = app.add_subcommand("list", "Lists the images a running node holds");
-  command->footer("Example:\n  shoal list\n  shoal list docker.io/library/nginx");
+  command->footer(
+      "Example:\n  shoal list\n  shoal list docker.io/library/nginx\n\n"
+      "Repositories that live here, not only in the cache, are marked.");
   auto flags = std::make_shared<ListFlags>();  // shared: lives as long as CLI11's callback
   command->add_option("repository", flags->repository, "Only the tags of this one: docker.io/library/nginx");
   add_node_flags(*command, flags->node);

@@ -4,7 +4,7 @@
 
 int main(int argc, char** argv) {
   using namespace shoal::cli;
-  CLI::App app("Shoal: a pull-through mirror for container images.", "shoal");
+  CLI::App app("Shoal: a mirror and registry for container images.", "shoal");
   app.require_subcommand(1);
   app.set_version_flag("--version", "shoal " SHOAL_VERSION, "Print the version and exit");
   app.footer("Example:\n  shoal serve --config /etc/shoal/shoal.yml\n\nExit codes: 0 fine, 1 failed, 2 wrong use.");
@@ -15,6 +15,9 @@ int main(int argc, char** argv) {
   add_list(app, run);
   add_show(app, run);
   add_rm(app, run);
+  add_gc(app, run);
+  add_pin(app, run);
+  add_hash_password(app, run);
   add_client_config(app, run);
   add_version(app, run);
   try {

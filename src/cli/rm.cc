@@ -28,7 +28,7 @@ int remove(const RmFlags& flags) {
     paths.push_back(path_of(name));
     if (!paths.back().empty()) continue;
     std::fprintf(stderr,
-                 "shoal: '%s': give registry/repository:tag, registry/repository (all of it) or a blob's digest\n",
+                 "shoal: '%s': give [registry/]repository:tag, [registry/]repository (all of it) or a blob's digest\n",
                  name.c_str());
     return kWrongUse;  // before anything is removed
   }
@@ -46,12 +46,15 @@ int remove(const RmFlags& flags) {
 }  // namespace
 
 void add_rm(CLI::App& app, Run& run) {
-  auto* command = app.add_subcommand("rm", "Removes a tag, a repository or a blob from a running node's cache");
+  auto* command = app.add_subcommand("rm", "Removes a tag, a repository or a blob from a running node");
   command->footer(
-      "Example:\n  shoal rm docker.io/library/nginx:latest\n  shoal rm docker.io/library/nginx\n\n"
-      "Upstream is not touched; the next pull fetches again. A blob in use is refused.");
+      "Example:\n  shoal rm docker.io/library/nginx:latest\n  shoal rm docker.io/library/nginx\n"
+      "  shoal rm team/app:1.0\n\n"
+      "Mirrored: upstream is not touched, and the next pull fetches again. Hosted: a tag goes alone; with a whole\n"
+      "repository its manifests go, too, and `shoal gc` frees what they held. A blob in use is refused.");
   auto flags = std::make_shared<RmFlags>();  // shared: lives as long as CLI11's callback
-  command->add_option("name", flags->names, "registry/repository:tag, registry/repository or sha256:...")->required();
+  command->add_option("name", flags->names, "[registry/]repository:tag, [registry/]repository or sha256:...")
+      ->required();
   add_node_flags(*command, flags->node);
   command->callback([flags, &run] { run = [flags] { return remove(*flags); }; });
 }

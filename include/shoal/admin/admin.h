@@ -24,6 +24,11 @@ struct ReloadReport {
   std::vector<std::string> errors;         // not empty: nothing was changed
 };
 
+struct GcRequest {
+  bool dry_run = false;
+  bool untagged = false;  // or as configured
+};
+
 // What the admin API asks the node; app implements it. Any thread.
 class NodeView {
  public:
@@ -38,6 +43,8 @@ class NodeView {
   [[nodiscard]] virtual std::vector<std::shared_ptr<upstream::UpstreamState>> upstreams() const = 0;
   [[nodiscard]] virtual std::string config_text() const = 0;               // effective, secrets redacted
   virtual void reload(base::UniqueFunction<void(ReloadReport)> done) = 0;  // `done` once, on any thread
+  // The same; may take minutes. ErrorKind::busy: one runs already.
+  virtual void collect_garbage(GcRequest request, base::UniqueFunction<void(base::Result<store::GcReport>)> done) = 0;
 };
 
 // References outlive the handlers.

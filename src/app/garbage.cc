@@ -1,0 +1,109 @@
+#include "garbage.h"
+
+#include <charconv>
+
+#include "shoal/base/format.h"
+#include "shoal/obs/log.h"
+
+namespace shoal::app {
+namespace {
+
+using obs::Category;
+
+constexpr const char* kLastKey = "gc/last";  // seconds since the epoch, as text
+
+std::optional<base::WallTime> parse_seconds(const std::string& text) {
+  std::int64_t seconds = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return base::WallTime(std::chrono::seconds(seconds));
+}
+
+store::PutState last_state(base::WallTime at) {
+  return {kLastKey, base::format("{}", std::chrono::floor<std::chrono::seconds>(at).time_since_epoch().count())};
+}
+
+}  // namespace
+
+Garbage::Garbage(store::Store& store, base::Executor& pool, base::Clock& clock, obs::Metrics& metrics)
+    : store_(store), pool_(pool), clock_(clock), probe_(metrics), last_(clock.wall_now()) {
+  const auto saved = store_.find_state(kLastKey);
+  const auto last = saved ? parse_seconds(*saved) : std::nullopt;
+  if (last && *last <= last_) {
+    last_ = *last;
+  } else {
+    store_.commit({last_state(last_)}, pool_, nullptr);  // a new node: counted from now on
+  }
+}
+
+void Garbage::set_options(std::chrono::seconds interval, store::GcOptions options) {
+  const std::lock_guard lock(mutex_);
+  interval_ = interval;
+  options_ = options;
+}
+
+store::GcOptions Garbage::options() const {
+  const std::lock_guard lock(mutex_);
+  return options_;
+}
+
+void Garbage::stop() {
+  const std::lock_guard lock(mutex_);
+  stopped_ = true;
+}
+
+void Garbage::run_if_due() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (running_ || interval_.count() == 0 || clock_.wall_now() < last_ + interval_) return;
+  }
+  run(options(), nullptr);
+}
+
+void Garbage::run(store::GcOptions options, Done done) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (running_) {
+      if (!done) return;
+      pool_.post([done = std::move(done)]() mutable {
+        done(base::Error(base::ErrorKind::busy, "garbage is being collected already"));
+      });
+      return;
+    }
+    running_ = true;
+  }
+  probe_.began();
+  const auto began = clock_.steady_now();
+  store_.hosted().collect_garbage(
+      options, pool_, [this, options, began, done = std::move(done)](base::Result<store::GcReport> result) mutable {
+        ended(options, began, result);
+        if (done) done(std::move(result));
+      });
+}
+
+void Garbage::ended(const store::GcOptions& options, base::SteadyTime began,
+                    const base::Result<store::GcReport>& result) {
+  const std::chrono::duration<double> took = clock_.steady_now() - began;
+  {
+    // A failed one, too, is not tried again before its time: the reason is in the log, and `shoal gc` is there.
+    const std::lock_guard lock(mutex_);
+    running_ = false;
+    if (!options.dry_run) last_ = clock_.wall_now();
+    if (!options.dry_run && result && !stopped_) store_.commit({last_state(last_)}, pool_, nullptr);
+  }
+  if (!result) {
+    probe_.failed();
+    if (result.error().kind() == base::ErrorKind::cancelled) return;  // the node stops
+    obs::error(Category::app, "garbage collection failed after {:.1f} s: {}", took.count(), result.error().message());
+    return;
+  }
+  if (options.dry_run) return probe_.looked();
+  probe_.done(*result, took);
+  obs::info(Category::app,
+            "garbage collected in {:.1f} s: {} repositories seen; removed {} manifests, {} links, {} blobs ({} bytes), "
+            "{} abandoned uploads",
+            took.count(), result->repositories, result->manifests_removed, result->links_removed, result->blobs_removed,
+            result->bytes_freed, result->uploads_removed);
+}
+
+}  // namespace shoal::app

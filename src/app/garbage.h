@@ -1,0 +1,44 @@
+// Garbage: when the hosted repositories are swept, and what is said about it. The sweep itself is the store's.
+// Any thread; run_if_due() is the main thread's, now and then. Outlives the pool's last task.
+#pragma once
+
+#include <atomic>
+#include <mutex>
+
+#include "garbage_probe.h"
+#include "shoal/base/clock.h"
+#include "shoal/base/loop.h"
+#include "shoal/store/store.h"
+
+namespace shoal::app {
+
+class Garbage {
+ public:
+  using Done = base::UniqueFunction<void(base::Result<store::GcReport>)>;
+
+  // When the last one ended comes from the store, so that restarts do not put the next one off for ever.
+  Garbage(store::Store& store, base::Executor& pool, base::Clock& clock, obs::Metrics& metrics);
+
+  void set_options(std::chrono::seconds interval, store::GcOptions options);  // 0: never by itself
+  [[nodiscard]] store::GcOptions options() const;
+  void run_if_due();
+  void stop();  // before the store goes; what ends afterwards is not written down
+  // `done` may be empty; on the pool. ErrorKind::busy: one runs already.
+  void run(store::GcOptions options, Done done);
+
+ private:
+  void ended(const store::GcOptions& options, base::SteadyTime began, const base::Result<store::GcReport>& result);
+
+  store::Store& store_;
+  base::Executor& pool_;
+  base::Clock& clock_;
+  GarbageProbe probe_;
+  mutable std::mutex mutex_;
+  std::chrono::seconds interval_{0};  // under the mutex, as all below
+  store::GcOptions options_;
+  base::WallTime last_;
+  bool running_ = false;
+  bool stopped_ = false;
+};
+
+}  // namespace shoal::app
