@@ -340,7 +340,7 @@ TEST_P(CollectingBesidePushes, LosesNothingThatWasAcknowledged) {
   std::vector<std::thread> threads;
   for (auto& pusher : pushers) {
     threads.emplace_back([&, p = pusher.get()] {
-      p->run(60);
+      p->run(150);
       --running;
     });
   }
