@@ -27,7 +27,7 @@ void check(std::string_view bytes, Decode decode) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   const std::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
-  switch (data[0] % 9) {
+  switch (data[0] % 12) {
     case 0: check(bytes, format::decode_blob); break;
     case 1: check(bytes, format::decode_manifest); break;
     case 2: check(bytes, format::decode_tag); break;
@@ -47,7 +47,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       (void)format::decode_time(bytes);
       break;
     }
+    case 9: check(bytes, format::decode_upload); break;
+    case 10: check(bytes, format::decode_hosted); break;
+    case 11: {
+      const auto descriptor = format::decode_descriptor(bytes);
+      if (descriptor && format::encode_descriptor(*descriptor) != bytes) std::abort();
+      break;
+    }
     default: {
+      if (is_upload_name(bytes) && bytes.find('/') != std::string_view::npos) std::abort();
       const auto digest = parse_content_name(bytes);
       if (digest && digest->hex() != bytes) std::abort();
       const auto slug = reason_slug(bytes);
