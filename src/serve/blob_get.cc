@@ -1,6 +1,7 @@
 #include "blob_get.h"
 
 #include "body_sources.h"
+#include "hosted_read.h"
 #include "shoal/base/format.h"
 #include "shoal/http/range.h"
 
@@ -38,6 +39,7 @@ BlobGet::BlobGet(const DistributionHandler::Parts& parts, const http::Request& r
       etag_('"' + digest.to_string() + '"') {}
 
 void BlobGet::start() {
+  if (target_.registry.empty()) return start_hosted();
   if (auto warm = parts_.mirror.try_blob(target_, digest_)) {
     if (is_head()) return stat_done({*warm->size(), warm->provenance()});
     return opened(std::move(warm));
@@ -57,6 +59,14 @@ void BlobGet::start() {
                                        }
                                        opened(std::move(std::get<std::unique_ptr<mirror::Blob>>(outcome)));
                                      });
+}
+
+void BlobGet::start_hosted() {
+  auto outcome = open_hosted_blob(parts_, target_.repository, digest_, is_head() ? Purpose::look : Purpose::pull);
+  if (const auto* refusal = std::get_if<mirror::Refusal>(&outcome)) return refuse(*refusal);
+  auto& blob = std::get<std::unique_ptr<mirror::Blob>>(outcome);
+  if (is_head()) return stat_done({*blob->size(), blob->provenance()});
+  opened(std::move(blob));
 }
 
 http::Response BlobGet::begin_blob(int status) const {

@@ -12,11 +12,12 @@ class BlobGet final : public Exchange {
   void start();
 
  private:
+  void start_hosted();
   void opened(std::unique_ptr<mirror::Blob> blob);
   void stat_done(const mirror::BlobStat& stat);
   [[nodiscard]] http::Response begin_blob(int status) const;
 
-  mirror::Target target_;
+  mirror::Target target_;  // without a registry: hosted
   base::Digest digest_;
   std::string etag_;
 };

@@ -9,6 +9,8 @@ namespace shoal::serve {
 namespace {
 
 constexpr int kClientLeft = 499;  // never sent; as nginx logs it
+// An answer that comes before its request's body has ended costs the connection; a small rest is read instead.
+constexpr std::size_t kDrainBytes = 64 * 1024;
 
 }  // namespace
 
@@ -17,10 +19,15 @@ struct Exchange::Record {
   Subject subject;
   base::WallTime at;
   http::Method method;
-  std::string id, peer, target, repository, user_agent, cache, detail;
+  std::string id, peer, target, repository, user_agent, cache, detail, user;
   int status = 0;
   std::optional<mirror::Provenance::Kind> kind;
+  std::optional<PushKind> push;
 };
+
+bool Caller::may(std::string_view repository, auth::Action action) const {
+  return !access || auth::decide(access->policy, identity, repository, action) == auth::Verdict::allow;
+}
 
 Exchange::Exchange(const DistributionHandler::Parts& parts, const http::Request& request, http::Responder responder,
                    Subject subject, std::string repository)
@@ -41,8 +48,22 @@ Exchange::Exchange(const DistributionHandler::Parts& parts, const http::Request&
                                               std::string(request.headers.get("user-agent")),
                                               {},
                                               {},
+                                              {},
                                               0,
-                                              {}})) {}
+                                              {},
+                                              {}})),
+      body_(request.stream),
+      body_length_(body_ ? body_->length() : std::nullopt),
+      waits_for_continue_(request.headers.has("expect")) {}
+
+void Exchange::set_caller(Caller caller) {
+  record_->user = caller.identity.user;
+  caller_ = std::move(caller);
+}
+
+void Exchange::count_push(PushKind kind) { record_->push = kind; }
+
+std::optional<std::uint64_t> Exchange::body_length() const { return body_length_; }
 
 http::Response Exchange::begin(int status) const {
   http::Response response;
@@ -69,11 +90,13 @@ void Exchange::explain(http::Response& response, const mirror::Provenance& prove
 void Exchange::write_line(const Record& record, const http::ExchangeEnd& end) {
   auto& probe = *record.parts.probe;
   probe.answered(record.subject, record.status, end);
+  if (record.push) probe.pushed(*record.push, record.status);
   if (record.kind) probe.came_from(record.subject, *record.kind, end.body_bytes);
   obs::AccessLine line;
   line.at = record.at;
   line.id = record.id;
   line.peer = record.peer;
+  line.user = record.user;
   line.method = http::to_string(record.method);
   line.target = record.target;
   line.repository = record.repository;
@@ -98,7 +121,49 @@ Exchange::~Exchange() {
   write_line(*record_, end);
 }
 
+http::Responder Exchange::hand_over() {
+  record_->status = kClientLeft;  // the other one writes the line
+  return responder_;
+}
+
+void Exchange::read_body(base::UniqueFunction<void(base::Result<http::RequestBody::Chunk>)> done) {
+  reading_ = true;
+  if (!body_) {
+    parts_.loop.post([this, watch = life_.watch(), done = std::move(done)]() mutable {
+      if (watch.gone()) return;
+      reading_ = false;
+      done(http::RequestBody::Chunk());
+    });
+    return;
+  }
+  body_->read(
+      [this, watch = life_.watch(), done = std::move(done)](base::Result<http::RequestBody::Chunk> chunk) mutable {
+        if (watch.gone()) return;
+        reading_ = false;
+        if (!chunk || !*chunk) {
+          body_.reset();
+        } else {
+          parts_.probe->received((*chunk)->size());
+        }
+        done(std::move(chunk));
+      });
+}
+
 void Exchange::send(http::Response response) {
+  const bool short_rest = body_length_.value_or(0) <= kDrainBytes;
+  if (!body_ || reading_ || waits_for_continue_ || !short_rest) return send_now(std::move(response));
+  send_after_body(std::move(response), 0);
+}
+
+void Exchange::send_after_body(http::Response response, std::size_t drained) {
+  read_body([this, drained, response = std::move(response)](base::Result<http::RequestBody::Chunk> chunk) mutable {
+    const auto size = chunk && *chunk ? (*chunk)->size() : 0;
+    if (size == 0 || drained + size > kDrainBytes) return send_now(std::move(response));
+    send_after_body(std::move(response), drained + size);
+  });
+}
+
+void Exchange::send_now(http::Response response) {
   record_->status = response.status;
   response.on_end = [record = record_](const http::ExchangeEnd& end) { write_line(*record, end); };
   responder_.send(std::move(response));
@@ -116,12 +181,20 @@ void Exchange::refuse(const mirror::Refusal& refusal) {
 }
 
 void Exchange::refuse(int status, std::string_view code, std::string_view message) {
-  auto response = begin(status);
+  refuse(begin(status), code, message);
+}
+
+void Exchange::refuse(http::Response response, std::string_view code, std::string_view message) {
   response.headers.add("Content-Type", "application/json");
-  if (status == 405) response.headers.add("Allow", "GET, HEAD");
   response.text = registry::error_body(code, message);
   record_->detail = message;
   send(std::move(response));
+}
+
+void Exchange::refuse_method(std::string_view allow, std::string_view message) {
+  auto response = begin(405);
+  response.headers.add("Allow", allow);
+  refuse(std::move(response), "UNSUPPORTED", message);
 }
 
 void Exchange::refuse_range(http::Response response, std::uint64_t size) {

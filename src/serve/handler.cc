@@ -1,8 +1,7 @@
 #include "shoal/serve/handler.h"
 
-#include "blob_get.h"
-#include "manifest_get.h"
-#include "page_get.h"
+#include "admission.h"
+#include "dispatch.h"
 #include "shoal/registry/wire.h"
 
 namespace shoal::serve {
@@ -14,80 +13,57 @@ bool is_api_path(std::string_view target) {
   return path.find("/v2/") != std::string_view::npos || path.ends_with("/v2");
 }
 
-// Answers at once: the ping, and everything that is refused by its path or method.
-class Direct final : public Exchange {
- public:
-  Direct(const DistributionHandler::Parts& parts, const http::Request& request, http::Responder responder,
-         std::string repository = {})
-      : Exchange(parts, request, std::move(responder), Subject::other, std::move(repository)) {}
-  void ping() {
-    auto response = begin(200);
-    response.headers.add("Content-Type", "application/json");
-    response.text = "{}";
-    send(std::move(response));
-  }
-  using Exchange::refuse;
-};
-
-template <class Operation, class... Args>
-std::unique_ptr<http::Operation> run(const Routed& routed, Args&&... args) {
-  auto operation = std::make_unique<Operation>(std::forward<Args>(args)...);
-  if (routed.by_ns) operation->set_namespace(routed.ns);
-  operation->start();
-  return operation;
-}
-
 }  // namespace
 
 DistributionHandler::DistributionHandler(Parts parts, std::shared_ptr<const RouteTable> routes, http::Handler* fallback)
-    : parts_(std::move(parts)), routes_(std::move(routes)), fallback_(fallback) {}
+    : parts_(std::move(parts)),
+      routes_(std::move(routes)),
+      hosted_(std::make_shared<const HostedOptions>()),
+      access_(std::make_shared<const Access>()),
+      fallback_(fallback) {}
 DistributionHandler::~DistributionHandler() = default;
 
 void DistributionHandler::set_routes(std::shared_ptr<const RouteTable> routes) { routes_ = std::move(routes); }
 
+void DistributionHandler::set_hosted(std::shared_ptr<const HostedOptions> options) { hosted_ = std::move(options); }
+void DistributionHandler::set_access(std::shared_ptr<const Access> access) { access_ = std::move(access); }
+
+http::BodyMode DistributionHandler::body_mode(const http::Request& request) {
+  if (!is_api_path(request.target)) {
+    return fallback_ != nullptr ? fallback_->body_mode(request) : http::BodyMode::drop;
+  }
+  using http::Method;
+  const bool pushes =
+      request.method == Method::post || request.method == Method::put || request.method == Method::patch;
+  return pushes ? http::BodyMode::stream : http::BodyMode::drop;
+}
+
 std::unique_ptr<http::Operation> DistributionHandler::handle(const http::Request& request, http::Responder responder) {
+  const auto refuse_at_once = [&](const RouteRefusal& why) {
+    auto direct = std::make_unique<Direct>(parts_, request, std::move(responder));
+    direct->refuse(why.status, why.code, why.message);
+    return direct;
+  };
   if (!is_api_path(request.target)) {
     if (fallback_ != nullptr) return fallback_->handle(request, std::move(responder));
-    Direct(parts_, request, std::move(responder))
-        .refuse(404, "NAME_UNKNOWN", "nothing here; the registry is under /v2/");
-    return nullptr;
+    return refuse_at_once({404, "NAME_UNKNOWN", "nothing here; the registry is under /v2/"});
   }
   auto answer = route(*routes_, request.target, request.host);
-  if (const auto* refused = std::get_if<RouteRefusal>(&answer)) {
-    Direct(parts_, request, std::move(responder)).refuse(refused->status, refused->code, refused->message);
-    return nullptr;
+  if (const auto* refused = std::get_if<RouteRefusal>(&answer)) return refuse_at_once(*refused);
+  auto& routed = std::get<Routed>(answer);
+  if (routed.hosted && parts_.store == nullptr) {
+    return refuse_at_once({404, "NAME_UNKNOWN", "nothing is hosted here"});
   }
-  const auto& routed = std::get<Routed>(answer);
-  const bool reads = request.method == http::Method::get || request.method == http::Method::head;
-  if (!reads) {
-    Direct(parts_, request, std::move(responder), routed.canonical)
-        .refuse(405, "UNSUPPORTED", "this is a mirror of " + routed.registry + ": push and delete there, not here");
-    return nullptr;
+  const bool has_catalog = routes_->hosts_anything() && parts_.store != nullptr;
+  Caller caller{{}, access_, hosted_};
+  if (!access_->policy.enabled) {
+    return dispatch(parts_, request, std::move(responder), routed, has_catalog, std::move(caller));
   }
-  const auto target = [&](const std::string& repository) { return mirror::Target{routed.registry, repository}; };
-  if (const auto* path = std::get_if<registry::ManifestPath>(&routed.path)) {
-    return run<ManifestGet>(routed, parts_, request, std::move(responder), target(path->repository), path->reference);
-  }
-  if (const auto* path = std::get_if<registry::BlobPath>(&routed.path)) {
-    return run<BlobGet>(routed, parts_, request, std::move(responder), target(path->repository), path->digest);
-  }
-  const auto raw_path = request.target.substr(0, request.target.find('?'));
-  if (const auto* path = std::get_if<registry::TagsPath>(&routed.path)) {
-    return run<PageGet>(routed, parts_, request, std::move(responder), target(path->repository), std::nullopt, raw_path,
-                        routed.query);
-  }
-  if (const auto* path = std::get_if<registry::ReferrersPath>(&routed.path)) {
-    return run<PageGet>(routed, parts_, request, std::move(responder), target(path->repository), path->digest, raw_path,
-                        routed.query);
-  }
-  Direct direct(parts_, request, std::move(responder), routed.canonical);
-  if (routed.by_ns) direct.set_namespace(routed.ns);
-  if (std::holds_alternative<registry::Ping>(routed.path)) {
-    direct.ping();
-  } else {
-    direct.refuse(404, "UNSUPPORTED", "a mirror has no catalog and takes no uploads; `shoal list` shows what it holds");
-  }
-  return nullptr;
+  return admit(parts_, request, std::move(responder), std::move(routed), std::move(caller),
+               [parts = parts_, has_catalog](const http::Request& admitted, http::Responder answerer, const Routed& to,
+                                             Caller who) {
+                 return dispatch(parts, admitted, std::move(answerer), to, has_catalog, std::move(who));
+               });
 }
 
 http::Response DistributionHandler::refuse(int status, std::string_view reason) {

@@ -1,6 +1,7 @@
 #include "manifest_get.h"
 
 #include "body_sources.h"
+#include "hosted_read.h"
 #include "shoal/http/range.h"
 
 namespace shoal::serve {
@@ -17,6 +18,12 @@ ManifestGet::ManifestGet(const DistributionHandler::Parts& parts, const http::Re
       reference_(std::move(reference)) {}
 
 void ManifestGet::start() {
+  if (target_.registry.empty()) {
+    const auto purpose = is_head() ? Purpose::look : Purpose::pull;
+    const auto outcome = find_hosted_manifest(parts_, target_.repository, reference_, purpose);
+    if (const auto* refusal = std::get_if<mirror::Refusal>(&outcome)) return refuse(*refusal);
+    return answer(std::get<mirror::ManifestAnswer>(outcome));
+  }
   auto* upstream = parts_.upstreams.find(target_.registry);
   if (upstream != nullptr) {
     if (const auto warm = parts_.mirror.try_manifest(target_, reference_, *upstream)) return answer(*warm);

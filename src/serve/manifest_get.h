@@ -14,7 +14,7 @@ class ManifestGet final : public Exchange {
  private:
   void answer(const mirror::ManifestAnswer& manifest);
 
-  mirror::Target target_;
+  mirror::Target target_;  // without a registry: hosted
   registry::Reference reference_;
 };
 

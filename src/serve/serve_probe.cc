@@ -7,15 +7,24 @@
 namespace shoal::serve {
 namespace {
 
-constexpr const char* kSubjectNames[] = {"manifest", "blob", "page", "other"};
+constexpr const char* kSubjectNames[] = {"manifest", "blob", "page", "other", "upload"};
 constexpr const char* kKindNames[] = {"hit", "revalidated", "stale", "miss", "collapsed"};
 constexpr const char* kSources[] = {"disk", "disk", "disk", "upstream", "upstream"};
+constexpr const char* kPushNames[] = {"session", "blob", "mount", "manifest", "remove"};
+constexpr const char* kPushOutcomeNames[] = {"done", "refused", "failed", "left"};
 constexpr const char* kClasses[] = {"1xx", "2xx", "3xx", "4xx", "5xx"};
 
 }  // namespace
 
 ServeProbe::ServeProbe(obs::Metrics& m)
-    : cut_(m.counter("shoal_responses_cut_total", "Answers that ended before their last byte")) {
+    : cut_(m.counter("shoal_responses_cut_total", "Answers that ended before their last byte")),
+      received_(m.counter("shoal_received_bytes_total", "Body bytes taken from clients")) {
+  for (std::size_t k = 0; k < kPushes; ++k) {
+    for (std::size_t o = 0; o < kPushOutcomes; ++o) {
+      pushes_[k][o] = &m.counter("shoal_pushes_total", "Requests that change hosted repositories",
+                                 {{"kind", kPushNames[k]}, {"outcome", kPushOutcomeNames[o]}});
+    }
+  }
   for (std::size_t s = 0; s < kSubjects; ++s) {
     for (std::size_t c = 0; c < 5; ++c) {
       requests_[s][c] = &m.counter("shoal_requests_total", "Requests answered",
@@ -43,6 +52,13 @@ void ServeProbe::answered(Subject subject, int status, const http::ExchangeEnd& 
   total_[s]->observe(std::chrono::duration<double>(end.total).count());
   if (!end.complete) cut_.add();
 }
+
+void ServeProbe::pushed(PushKind kind, int status) {
+  const std::size_t outcome = status == 499 ? 3 : status >= 500 ? 2 : status >= 400 ? 1 : 0;
+  pushes_[static_cast<std::size_t>(kind)][outcome]->add();
+}
+
+void ServeProbe::received(std::uint64_t bytes) { received_.add(bytes); }
 
 void ServeProbe::came_from(Subject subject, mirror::Provenance::Kind kind, std::uint64_t bytes) {
   const auto k = static_cast<std::size_t>(kind);

@@ -9,7 +9,7 @@
 
 namespace shoal::serve {
 
-// Tags that never move to another manifest and are not deleted. Both doublestar patterns (auth::matches).
+// Tags that never move to another manifest and are not deleted. Both doublestar patterns (registry::matches).
 struct FixedTags {
   std::string repositories;  // "team/**"
   std::string tags;          // "v*"

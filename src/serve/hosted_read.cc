@@ -1,0 +1,79 @@
+#include "hosted_read.h"
+
+#include <atomic>
+
+#include "shoal/base/format.h"
+#include "shoal/obs/log.h"
+
+namespace shoal::serve {
+namespace {
+
+using mirror::Refusal;
+
+constexpr std::chrono::seconds kRetryAfter{60};
+
+Refusal not_here(std::string_view what, const std::string& repository, std::string_view name) {
+  return {Refusal::Kind::not_found, base::format("{} {} is not in {}", what, name, repository), std::nullopt};
+}
+
+// A client may ask as often as it likes: one line a second at most.
+void log_damage(base::Clock& clock, const std::string& message) {
+  static std::atomic<std::int64_t> last{-1};
+  const auto now = std::chrono::duration_cast<std::chrono::seconds>(clock.steady_now().time_since_epoch()).count();
+  if (last.exchange(now) != now) obs::error(obs::Category::serve, "{}", message);
+}
+
+// It was pushed here and acknowledged, so it is not "unknown": the operator has to look, or somebody push it again.
+Refusal damaged(const DistributionHandler::Parts& parts, const std::string& repository, const std::string& name,
+                std::string_view why) {
+  auto message =
+      base::format("{} of {} was pushed here, but what is stored of it is damaged or gone ({}); push it again", name,
+                   repository, why);
+  log_damage(parts.clock, message);
+  return {Refusal::Kind::unavailable, std::move(message), kRetryAfter};
+}
+
+}  // namespace
+
+mirror::Outcome<std::unique_ptr<mirror::Blob>> open_hosted_blob(const DistributionHandler::Parts& parts,
+                                                                const std::string& repository,
+                                                                const base::Digest& digest, Purpose purpose) {
+  auto& store = *parts.store;
+  const auto link = store.find_link(repository, digest);
+  if (!link || !link->hosted) return not_here("blob", repository, digest.to_string());
+  auto open = store.open_blob(digest);
+  if (!open) {
+    if (open.error().kind() == base::ErrorKind::not_found && store.find_manifest(digest)) {
+      return not_here("blob", repository, digest.to_string());  // a manifest's digest
+    }
+    return damaged(parts, repository, digest.to_string(), open.error().message());
+  }
+  if (purpose == Purpose::pull) store.touch_blob(digest);
+  return mirror::stored_blob(std::move(*open), mirror::Provenance{});
+}
+
+mirror::Outcome<mirror::ManifestAnswer> find_hosted_manifest(const DistributionHandler::Parts& parts,
+                                                             const std::string& repository,
+                                                             const registry::Reference& reference, Purpose purpose) {
+  auto& store = *parts.store;
+  const auto name = registry::to_string(reference);
+  std::optional<base::Digest> digest;
+  if (const auto* tag = std::get_if<registry::Tag>(&reference)) {
+    const auto record = store.find_tag(repository, *tag);
+    if (!record) return not_here("tag", repository, name);
+    digest = record->digest;
+  } else {
+    digest = std::get<base::Digest>(reference);
+  }
+  const auto link = store.find_link(repository, *digest);
+  if (!link || !link->hosted) return not_here("manifest", repository, name);
+  auto manifest = store.find_manifest(*digest);
+  if (!manifest) {
+    if (store.find_blob(*digest)) return not_here("manifest", repository, name);  // a blob's digest
+    return damaged(parts, repository, digest->to_string(), "no such manifest in the index");
+  }
+  if (purpose == Purpose::pull) store.touch_manifest(*digest);
+  return mirror::ManifestAnswer{*digest, std::move(manifest->media_type), std::move(manifest->bytes), {}, {}};
+}
+
+}  // namespace shoal::serve

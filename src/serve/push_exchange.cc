@@ -1,0 +1,173 @@
+#include "push_exchange.h"
+
+#include "shoal/base/format.h"
+#include "shoal/registry/push.h"
+
+namespace shoal::serve {
+namespace {
+
+constexpr int kInFlight = 4;  // appends at once: the disk writes while the network delivers
+
+}  // namespace
+
+PushExchange::PushExchange(const DistributionHandler::Parts& parts, const http::Request& request,
+                           http::Responder responder, Subject subject, PushKind kind, std::string repository)
+    : Exchange(parts, request, std::move(responder), subject, repository), repository_(std::move(repository)) {
+  count_push(kind);
+}
+
+// No state in it: it is good for the whole session.
+std::string PushExchange::upload_location(const std::string& session) const {
+  return base::format("/v2/{}/blobs/uploads/{}", repository_, session);
+}
+
+std::string PushExchange::blob_location(const base::Digest& digest) const {
+  return base::format("/v2/{}/blobs/{}", repository_, digest.to_string());
+}
+
+void PushExchange::refuse_store_error(const base::Error& error) {
+  using base::ErrorKind;
+  switch (error.kind()) {
+    case ErrorKind::cancelled: return refuse(409, "BLOB_UPLOAD_INVALID", "another request has taken over this upload");
+    case ErrorKind::corrupt: return refuse(400, "DIGEST_INVALID", error.message());
+    case ErrorKind::full: return refuse(507, "UNAVAILABLE", "there is no room: " + error.message());
+    case ErrorKind::busy: {
+      auto response = begin(429);
+      response.headers.add("Retry-After", "5");
+      return refuse(std::move(response), "TOOMANYREQUESTS", error.message());
+    }
+    case ErrorKind::invalid: return refuse(400, "UNSUPPORTED", error.message());
+    default: break;
+  }
+  auto response = begin(503);
+  response.headers.add("Retry-After", "30");
+  refuse(std::move(response), "UNAVAILABLE", error.message());
+}
+
+void PushExchange::refuse_body_error(const base::Error& error) {
+  using base::ErrorKind;
+  switch (error.kind()) {
+    case ErrorKind::timeout: return refuse(408, "BLOB_UPLOAD_INVALID", "the body stopped coming");
+    case ErrorKind::full: return refuse(413, "SIZE_INVALID", error.message());
+    case ErrorKind::invalid: return refuse(400, "SIZE_INVALID", error.message());
+    default: return;
+  }
+}
+
+void PushExchange::answer_blob(const base::Digest& digest) {
+  auto response = begin(201);
+  response.headers.add("Location", blob_location(digest));
+  response.headers.add("Docker-Content-Digest", digest.to_string());
+  send(std::move(response));
+}
+
+void PushExchange::refuse_too_large(std::uint64_t most) {
+  refuse(413, "SIZE_INVALID", base::format("more than {} bytes are not taken here", most));
+}
+
+void UploadExchange::resume(const std::string& session, std::string content_range, base::UniqueFunction<void()> ready) {
+  std::optional<registry::ChunkRange> range;
+  if (!content_range.empty()) {
+    range = registry::parse_chunk_range(content_range);
+    if (!range) return refuse(400, "BLOB_UPLOAD_INVALID", "Content-Range must be <first>-<last>, without a unit");
+    if (body_length() && *body_length() != range->size()) {
+      return refuse(
+          400, "SIZE_INVALID",
+          base::format("Content-Range is of {} bytes, Content-Length says {}", range->size(), *body_length()));
+    }
+  }
+  auto upload = parts_.store->hosted().resume_upload(repository_, session, parts_.loop);
+  if (!upload) {
+    if (upload.error().kind() != base::ErrorKind::not_found) return refuse_store_error(upload.error());
+    return refuse(404, "BLOB_UPLOAD_UNKNOWN", "no such upload; it may be finished, cancelled or too old");
+  }
+  upload_ = std::move(*upload);
+  upload_->length([this, range, ready = std::move(ready)](base::Result<std::uint64_t> length) mutable {
+    if (!length) return refuse_store_error(length.error());
+    length_ = *length;
+    if (range && range->first != length_) {
+      return refuse(begin_upload_answer(416, upload_->id()), "BLOB_UPLOAD_INVALID",
+                    base::format("the chunk begins at {}, the upload has {} bytes", range->first, length_));
+    }
+    if (range) expected_ = range->size();
+    ready();
+  });
+}
+
+http::Response UploadExchange::begin_upload_answer(int status, const std::string& session) const {
+  auto response = begin(status);
+  response.headers.add("Location", upload_location(session));
+  response.headers.add("Range", base::format("0-{}", length_ > 0 ? length_ - 1 : 0));
+  response.headers.add("Docker-Upload-UUID", session);
+  return response;
+}
+
+bool UploadExchange::fits(std::uint64_t more) const {
+  const auto most = caller_.hosted->max_blob_bytes;
+  return most == 0 || (length_ <= most && more <= most - length_);
+}
+
+void UploadExchange::feed(base::UniqueFunction<void()> fed) {
+  if (!fits(body_length().value_or(0))) return refuse_too_large(caller_.hosted->max_blob_bytes);
+  fed_ = std::move(fed);
+  pump();
+}
+
+void UploadExchange::pump() {
+  if (stopped_ || ended_ || reading_ || in_flight_ >= kInFlight) return;
+  reading_ = true;
+  read_body([this](base::Result<http::RequestBody::Chunk> chunk) {
+    reading_ = false;
+    if (stopped_) return;
+    if (!chunk) {
+      stop();
+      return refuse_body_error(chunk.error());
+    }
+    if (*chunk) return took(*chunk);
+    ended_ = true;
+    settle();
+  });
+}
+
+void UploadExchange::took(const http::RequestBody::Chunk& chunk) {
+  received_ += chunk->size();
+  if (expected_ && received_ > *expected_) {
+    stop();
+    return refuse(400, "SIZE_INVALID", "the body is longer than its Content-Range");
+  }
+  if (!fits(chunk->size())) {
+    stop();
+    return refuse_too_large(caller_.hosted->max_blob_bytes);
+  }
+  length_ += chunk->size();
+  ++in_flight_;
+  upload_->append(chunk, [this](base::Result<std::uint64_t> length) {
+    --in_flight_;
+    if (stopped_) return;
+    if (!length) {
+      stop();
+      return refuse_store_error(length.error());
+    }
+    if (ended_) return settle();
+    pump();
+  });
+  pump();
+}
+
+void UploadExchange::settle() {
+  if (stopped_ || in_flight_ > 0) return;
+  stop();
+  if (expected_ && received_ != *expected_) {
+    return refuse(400, "SIZE_INVALID", "the body is shorter than its Content-Range");
+  }
+  fed_();
+}
+
+void UploadExchange::finish(const base::Digest& digest) {
+  upload_->finish(digest, [this, digest](base::Result<void> result) {
+    if (!result) return refuse_store_error(result.error());
+    answer_blob(digest);
+  });
+}
+
+}  // namespace shoal::serve
