@@ -50,9 +50,17 @@ std::optional<base::Error> UploadSession::refuses(std::uint64_t holder) const {
 }
 
 void UploadSession::run(Work work) {
-  strand_.post([core = core_.shared_from_this(), self = shared_from_this(), work = std::move(work)]() mutable {
+  post([work = std::move(work)](UploadSession& self) mutable { self.run_now(std::move(work)); });
+}
+
+// Weak, because the strand is the session's own: the registry, or the holder, keeps it until its work is done.
+void UploadSession::post(Work work) {
+  strand_.post([weak_core = core_.weak_from_this(), weak = weak_from_this(), work = std::move(work)]() mutable {
+    const auto core = weak_core.lock();
+    if (core == nullptr) return;
     const Gate::Pass pass(core->gate);
-    if (pass) self->run_now(std::move(work));
+    if (!pass) return;
+    if (const auto self = weak.lock()) work(*self);
   });
 }
 
@@ -70,12 +78,7 @@ void UploadSession::run_now(Work work) {
 }
 
 // Before what waits.
-void UploadSession::next_turn(Work work) {
-  strand_.post([core = core_.shared_from_this(), self = shared_from_this(), work = std::move(work)]() mutable {
-    const Gate::Pass pass(core->gate);
-    if (pass) work(*self);
-  });
-}
+void UploadSession::next_turn(Work work) { post(std::move(work)); }
 
 void UploadSession::end_busy() {
   busy_ = false;

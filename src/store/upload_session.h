@@ -50,6 +50,7 @@ class UploadSession : public std::enable_shared_from_this<UploadSession> {
 
  private:
   using Work = base::UniqueFunction<void(UploadSession&)>;
+  void post(Work work);
   void run_now(Work work);
   void next_turn(Work work);
   void end_busy();
@@ -61,7 +62,7 @@ class UploadSession : public std::enable_shared_from_this<UploadSession> {
   [[nodiscard]] base::Result<void> write(const std::string& bytes);
   [[nodiscard]] base::Result<void> cut_tail();
 
-  Core& core_;  // outlives the session's work: run() holds it
+  Core& core_;  // outlives the session's work: post() sees to it
   const std::string id_;
   const std::string repository_;
   const base::WallTime started_;
