@@ -14,8 +14,9 @@ struct Server::Impl {
                   forget(c);
                 }} {}
 
-  void accept(std::unique_ptr<net::Stream> stream) {
-    auto connection = std::make_shared<Connection>(context, std::move(stream));
+  void accept(std::unique_ptr<net::Stream> stream, const tls::SharedContext* secured) {
+    if (secured != nullptr) stream = tls::accept(std::move(stream), secured->get(), loop, options.header_timeout);
+    auto connection = std::make_shared<Connection>(context, std::move(stream), secured != nullptr);
     connection->slot = connections.size();
     connections.push_back(connection);
     connection->start();
@@ -72,10 +73,11 @@ Server::~Server() {
   while (!impl_->connections.empty()) impl_->connections.back()->cut();
 }
 
-base::Result<net::Address> Server::listen(const net::Address& address) {
-  auto listener =
-      net::Listener::listen(impl_->loop, address, net::ListenOptions{},
-                            [this](std::unique_ptr<net::Stream> stream) { impl_->accept(std::move(stream)); });
+base::Result<net::Address> Server::listen(const net::Address& address, std::shared_ptr<const tls::SharedContext> tls) {
+  auto listener = net::Listener::listen(impl_->loop, address, net::ListenOptions{},
+                                        [this, tls = std::move(tls)](std::unique_ptr<net::Stream> stream) {
+                                          impl_->accept(std::move(stream), tls.get());
+                                        });
   if (!listener) return listener.error();
   if (!impl_->timer.armed()) impl_->sweep();
   impl_->listeners.push_back(std::move(*listener));

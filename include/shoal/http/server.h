@@ -14,6 +14,7 @@
 #include "shoal/base/byte_source.h"
 #include "shoal/base/loop.h"
 #include "shoal/net/stream.h"
+#include "shoal/tls/tls.h"
 
 namespace shoal::http {
 
@@ -148,7 +149,9 @@ class Server {
   // `disk` loads pages that are not resident before they are sent. All references outlive the server.
   Server(net::EventLoop& loop, base::Executor& disk, Handler& handler, ServerOptions options);
   ~Server();  // on its loop; cuts what is left
-  [[nodiscard]] base::Result<net::Address> listen(const net::Address& address);
+  // With `tls`, connections speak TLS, each with the context that is current when it comes.
+  [[nodiscard]] base::Result<net::Address> listen(const net::Address& address,
+                                                  std::shared_ptr<const tls::SharedContext> tls = nullptr);
   // Stop accepting, close idle connections, let running answers end; `drained` runs when none is left.
   void drain(base::UniqueFunction<void()> drained);
   [[nodiscard]] std::size_t connections() const;

@@ -37,8 +37,27 @@ class ServerContext {
   std::unique_ptr<Impl> impl_;
 };
 
+// The context for new connections; any thread. Replacing it leaves running connections with theirs.
+class SharedContext {
+ public:
+  explicit SharedContext(std::shared_ptr<const ServerContext> context) : context_(std::move(context)) {}
+  [[nodiscard]] std::shared_ptr<const ServerContext> get() const {
+    const std::lock_guard lock(mutex_);
+    return context_;
+  }
+  void replace(std::shared_ptr<const ServerContext> context) {
+    const std::lock_guard lock(mutex_);
+    context_.swap(context);
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::shared_ptr<const ServerContext> context_;
+};
+
 // `plain` becomes the server side of a TLS connection. The handshake runs by itself once reading starts; one that fails
-// or takes longer than `handshake_timeout` ends reading with an error. send_file reads from the page cache.
+// or takes longer than `handshake_timeout` ends reading with an error. send_file reads from the page cache. Bytes that
+// a write did not take must be the next ones written: they may be encrypted already.
 [[nodiscard]] std::unique_ptr<net::Stream> accept(std::unique_ptr<net::Stream> plain,
                                                   std::shared_ptr<const ServerContext> context, base::Loop& loop,
                                                   std::chrono::milliseconds handshake_timeout);
