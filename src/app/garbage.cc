@@ -99,11 +99,12 @@ void Garbage::ended(const store::GcOptions& options, base::SteadyTime began,
   }
   if (options.dry_run) return probe_.looked();
   probe_.done(*result, took);
-  obs::info(Category::app,
-            "garbage collected in {:.1f} s: {} repositories seen; removed {} manifests, {} links, {} blobs ({} bytes), "
-            "{} abandoned uploads",
-            took.count(), result->repositories, result->manifests_removed, result->links_removed, result->blobs_removed,
-            result->bytes_freed, result->uploads_removed);
+  const bool idle = result->repositories == 0 && result->uploads_removed == 0;  // a mirror that hosts nothing
+  obs::log(idle ? obs::Level::debug : obs::Level::info, Category::app,
+           "garbage collected in {:.1f} s: {} repositories seen; removed {} manifests, {} links, {} blobs ({} bytes), "
+           "{} abandoned uploads",
+           took.count(), result->repositories, result->manifests_removed, result->links_removed, result->blobs_removed,
+           result->bytes_freed, result->uploads_removed);
 }
 
 }  // namespace shoal::app

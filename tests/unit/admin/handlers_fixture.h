@@ -1,0 +1,134 @@
+// The admin handlers over a real store in a temporary directory; pool and loop are turned by hand.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <future>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "shoal/admin/admin.h"
+#include "shoal/net/event_loop.h"
+#include "support/fake_loop.h"
+#include "support/temp_dir.h"
+
+namespace shoal::admin {
+
+using nlohmann::json;
+
+class FakeNode final : public NodeView {
+ public:
+  std::string version() const override { return "1.2.3"; }
+  base::WallTime started() const override { return base::WallTime(std::chrono::seconds(1'800'000'000)); }
+  bool draining() const override { return is_draining; }
+  std::string stuck_loop() const override { return stuck; }
+  std::vector<std::string> addresses() const override { return {"127.0.0.1:5000"}; }
+  std::size_t connections() const override { return 3; }
+  std::vector<std::shared_ptr<upstream::UpstreamState>> upstreams() const override { return states; }
+  std::string config_text() const override { return "server:\n  loops: 0\n"; }
+  void reload(base::UniqueFunction<void(ReloadReport)> done) override { done(report); }
+  void collect_garbage(GcRequest request, base::UniqueFunction<void(base::Result<store::GcReport>)> done) override {
+    gc = request;
+    done(gc_answer);
+  }
+
+  bool is_draining = false;
+  std::string stuck;
+  ReloadReport report;
+  std::optional<GcRequest> gc;
+  base::Result<store::GcReport> gc_answer = store::GcReport{1, 2, 3, 4, 5, 6};
+  std::vector<std::shared_ptr<upstream::UpstreamState>> states;
+};
+
+// Catches one answer.
+class Catcher final : public http::Responder::Target {
+ public:
+  void respond(std::uint64_t, http::Response response) override { answer.emplace(std::move(response)); }
+  std::optional<http::Response> answer;
+};
+
+class Handlers : public ::testing::Test {
+ protected:
+  Handlers() {
+    store::StoreOptions options;
+    options.path = dir_.file("store");
+    options.min_free = 0;
+    auto opened = store::Store::open(options, disk_, clock_);
+    if (!opened.ok()) throw std::runtime_error(opened.error().message());
+    store_ = std::move(*opened);
+    handler_ = std::make_unique<AdminHandler>(parts(), std::vector<std::string>{});
+  }
+  Parts parts() { return {loop_, pool_, *store_, metrics_, node_}; }
+
+  void commit(std::vector<store::Write> writes) {
+    std::promise<bool> done;
+    auto result = done.get_future();
+    store_->commit(std::move(writes), disk_, [&done](base::Result<void> r) { done.set_value(r.ok()); });
+    ASSERT_TRUE(result.get());
+  }
+
+  // Runs pool and loop until the answer is there; the store's own threads may have a part in it.
+  http::Response ask(http::Handler& handler, http::Method method, std::string target, bool header = true) {
+    http::Request request;
+    request.method = method;
+    request.target = std::move(target);
+    request.host = "127.0.0.1:5001";
+    if (header) request.headers.add("X-Shoal", "1");
+    const auto catcher = std::make_shared<Catcher>();
+    const auto operation = handler.handle(request, http::Responder(catcher, 1));
+    for (int i = 0; i < 200'000 && !catcher->answer; ++i) {
+      pool_.run_all();
+      loop_.post_here();
+      std::this_thread::yield();
+    }
+    if (!catcher->answer) throw std::runtime_error("no answer");
+    return std::move(*catcher->answer);
+  }
+  http::Response get(std::string target) { return ask(*handler_, http::Method::get, std::move(target)); }
+  json get_json(std::string target) {
+    auto response = get(std::move(target));
+    EXPECT_EQ(response.status, 200) << response.text;
+    return json::parse(response.text);
+  }
+
+  // A loop whose posts may come from the store's writer thread.
+  class SharedLoop final : public base::Loop {
+   public:
+    void post(base::UniqueFunction<void()> work) override {
+      const std::lock_guard lock(mutex_);
+      queue_.push_back(std::move(work));
+    }
+    void post_here() {
+      for (;;) {
+        base::UniqueFunction<void()> work;
+        {
+          const std::lock_guard lock(mutex_);
+          if (queue_.empty()) return;
+          work = std::move(queue_.front());
+          queue_.pop_front();
+        }
+        work();
+      }
+    }
+    base::Timer schedule(std::chrono::milliseconds, base::UniqueFunction<void()>) override { return {}; }
+    bool in_loop() const override { return true; }
+    base::SteadyTime now() const override { return {}; }
+    unsigned index() const override { return 0; }
+
+   private:
+    std::mutex mutex_;
+    std::deque<base::UniqueFunction<void()>> queue_;
+  };
+
+  test::TempDir dir_;
+  test::FakeClock clock_;
+  net::ThreadPool disk_{2};
+  test::FakeExecutor pool_;
+  SharedLoop loop_;
+  obs::Metrics metrics_;
+  FakeNode node_;
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<AdminHandler> handler_;
+};
+
+}  // namespace shoal::admin
