@@ -20,7 +20,7 @@ TEXT
 }
 
 build=(g++ gcc libc6-dev cmake ninja-build pkg-config ccache git
-  libssl-dev libcurl4-openssl-dev libfmt-dev libspdlog-dev nlohmann-json3-dev libyaml-cpp-dev
+  libssl-dev libcrypt-dev libcurl4-openssl-dev libfmt-dev libspdlog-dev nlohmann-json3-dev libyaml-cpp-dev
   prometheus-cpp-dev libcli11-dev libuv1-dev liblmdb-dev node-llhttp)
 demo=(docker-registry skopeo busybox-static curl ca-certificates)
 test=(libgtest-dev clang-14 libclang-rt-14-dev clang-format-14 python3 openssl curl iproute2 iptables procps util-linux zstd
