@@ -89,7 +89,8 @@ TEST(Reader, AListOfMapsMayBeAMapWithFreeNames) {
 }
 
 TEST(Reader, AListOfMapsSaysWhatIsWrongInIt) {
-  Reader reader = read("rules:\n  - {user: ann, usr: x}\n  - bob\nnone: x\nvoid:\n", {.sets = {"flag=[{user: eve}]"}});
+  Reader reader = read("rules:\n  - {user: ann, usr: x}\n  - bob\nnone: x\nvoid:\n",
+                       {.file = "", .environment = {}, .sets = {"flag=[{user: eve}]"}});
   auto root = reader.root();
   for (auto& rule : root.items("rules")) (void)rule.string("user", "");
   EXPECT_TRUE(root.items("none").empty());
