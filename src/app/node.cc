@@ -109,22 +109,38 @@ void Node::make_workers() {
   probe_node(metrics_, request_.version, started_, *store_, *states_, *access_log_, workers_);
 }
 
+base::Result<std::vector<net::Address>> Node::listen_on(const std::vector<net::Address>& wanted, std::string_view key,
+                                                        std::shared_ptr<const tls::SharedContext> tls) {
+  for (const auto& address : wanted) {
+    if (auto free = workers_.front()->demand_free(address); !free) return free.error().at(key);
+  }
+  auto addresses = workers_.front()->listen(wanted, tls);
+  if (!addresses) return addresses.error().at(key);
+  for (std::size_t i = 1; i < workers_.size(); ++i) {  // with the ports that were chosen
+    if (auto more = workers_[i]->listen(*addresses, tls); !more) return more.error().at(key);
+  }
+  for (const auto& address : *addresses) {
+    obs::info(Category::app, "listening on {}{}", address.to_string(), tls ? " with TLS" : "");
+  }
+  return addresses;
+}
+
 base::Result<void> Node::listen() {
   const auto& settings = *loaded_.settings;
-  for (const auto& address : settings.server.listen) {
-    if (auto free = workers_.front()->demand_free(address); !free) return free.error().at("server.listen");
-  }
   if (settings.admin.listen) {
     if (auto free = workers_.front()->demand_free(*settings.admin.listen); !free)
       return free.error().at("admin.listen");
   }
-  auto addresses = workers_.front()->listen(settings.server.listen);
-  if (!addresses) return addresses.error().at("server.listen");
-  for (std::size_t i = 1; i < workers_.size(); ++i) {  // with the ports that were chosen
-    if (auto more = workers_[i]->listen(*addresses); !more) return more.error().at("server.listen");
+  if (settings.server.tls_context) {
+    tls_ = std::make_shared<tls::SharedContext>(settings.server.tls_context);
+    certificate_.watch(*settings.server.tls_context, clock_.wall_now());
   }
+  auto addresses = listen_on(settings.server.listen, "server.listen", tls_);
+  if (!addresses) return addresses.error();
+  auto plain = listen_on(settings.server.plain_listen, "server.plain_listen", nullptr);
+  if (!plain) return plain.error();
+  addresses->insert(addresses->end(), plain->begin(), plain->end());
   std::string admin = "none";
-  for (const auto& address : *addresses) obs::info(Category::app, "listening on {}", address.to_string());
   {
     const std::lock_guard lock(mutex_);
     listening_ = *addresses;
@@ -194,6 +210,10 @@ void Node::apply(LoadedSettings next) {
   }
   const auto policy = make_policy(settings);
   for (auto& worker : workers_) worker->set_policy(policy);
+  if (tls_ && settings.server.tls_context) {
+    tls_->replace(settings.server.tls_context);
+    certificate_.watch(*settings.server.tls_context, clock_.wall_now());
+  }
   garbage_->set_options(settings.registry.gc_interval, settings.registry.gc);
   mirror_->set_options(settings.mirror);
   next.values = values_in_force(loaded_.values, next.values);

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "certificate_watch.h"
 #include "garbage.h"
 #include "shoal/admin/admin.h"
 #include "shoal/app/serve.h"
@@ -34,6 +35,7 @@ class Node final : public admin::NodeView {
   admin::ReloadReport reload_now();
   void save_health();  // what is new of the upstreams' health, to the index
   void collect_garbage_if_due();
+  void warn_of_expiry() { certificate_.warn_if_due(clock_.wall_now()); }
   void begin_drain();
   [[nodiscard]] bool drained() const { return drained_.load(); }
   [[nodiscard]] std::chrono::milliseconds drain_timeout() const { return loaded_.settings->server.drain_timeout; }
@@ -57,6 +59,9 @@ class Node final : public admin::NodeView {
   [[nodiscard]] base::Result<void> open_store();
   void make_workers();
   [[nodiscard]] base::Result<void> listen();
+  [[nodiscard]] base::Result<std::vector<net::Address>> listen_on(const std::vector<net::Address>& wanted,
+                                                                  std::string_view key,
+                                                                  std::shared_ptr<const tls::SharedContext> tls);
   [[nodiscard]] base::Result<void> write_port_file() const;
   void apply(LoadedSettings next);
 
@@ -67,6 +72,8 @@ class Node final : public admin::NodeView {
   base::WallTime started_;
   obs::Metrics metrics_;
   std::unique_ptr<obs::AccessLog> access_log_;
+  std::shared_ptr<tls::SharedContext> tls_;  // shared with the listeners; null: no TLS
+  CertificateWatch certificate_{metrics_};   // main thread
   std::unique_ptr<net::ThreadPool> pool_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<Garbage> garbage_;

@@ -79,6 +79,13 @@ void scrape_worker(obs::Metrics& m, Worker& worker) {
 
 }  // namespace
 
+void probe_certificate(obs::Metrics& metrics, base::WallTime expires) {
+  metrics
+      .gauge("shoal_tls_certificate_expiry_timestamp_seconds",
+             "When the certificate of server.tls expires, since the epoch.")
+      .set(std::chrono::duration<double>(expires.time_since_epoch()).count());
+}
+
 void probe_node(obs::Metrics& metrics, const std::string& version, base::WallTime started, const store::Store& store,
                 UpstreamStates& upstreams, const obs::AccessLog& access_log,
                 const std::vector<std::unique_ptr<Worker>>& workers) {

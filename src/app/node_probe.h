@@ -12,6 +12,8 @@
 
 namespace shoal::app {
 
+void probe_certificate(obs::Metrics& metrics, base::WallTime expires);
+
 // Registers them. Everything named outlives the last scrape.
 void probe_node(obs::Metrics& metrics, const std::string& version, base::WallTime started, const store::Store& store,
                 UpstreamStates& upstreams, const obs::AccessLog& access_log,

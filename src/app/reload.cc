@@ -8,9 +8,10 @@ namespace shoal::app {
 namespace {
 
 // [restart] in conf/shoal.yml. A prefix that ends with "." means the whole section.
-constexpr std::array<std::string_view, 12> kRestart{"registry.upload_max_age",
+constexpr std::array<std::string_view, 13> kRestart{"registry.upload_max_age",
                                                     "registry.max_uploads",
                                                     "server.listen",
+                                                    "server.plain_listen",
                                                     "server.loops",
                                                     "server.disk_threads",
                                                     "server.limits.",
@@ -52,8 +53,13 @@ Changes compare(const LoadedSettings& running, const LoadedSettings& next) {
   Changes changes;
   const auto before = by_key(running.values);
   const auto after = by_key(next.values);
-  const auto note = [&changes](const std::string& key) {
-    (needs_restart(key) ? changes.needs_restart : changes.applicable).push_back(key);
+  // A listener that spoke TLS, or did not, goes on so; its certificate may be replaced.
+  const bool tls_switched =
+      running.settings->server.tls.cert_file.empty() != next.settings->server.tls.cert_file.empty();
+  const auto note = [&changes, tls_switched](const std::string& key) {
+    (needs_restart(key) || (tls_switched && key.starts_with("server.tls.")) ? changes.needs_restart
+                                                                            : changes.applicable)
+        .push_back(key);
   };
   for (const auto& [key, value] : after) {
     const auto old = before.find(key);

@@ -25,24 +25,59 @@ void read_limits(config::Section limits, http::ServerOptions& http) {
   }
 }
 
-}  // namespace
-
-ServerSettings read_server(config::Section section) {
-  ServerSettings server;
-  const auto listen = section.list("listen", {"127.0.0.1:5000"});
-  if (listen.empty()) section.fail("listen", "needs at least one address");
-  for (const auto& text : listen) {
+void read_addresses(config::Section section, std::string_view key, std::vector<std::string> otherwise,
+                    ServerSettings& server) {
+  for (const auto& text : section.list(key, std::move(otherwise))) {
     auto address = net::parse_address(text);
     if (!address) {
-      section.fail("listen", address.error().message());
+      section.fail(key, address.error().message());
       continue;
     }
     const auto same = [&address](const net::Address& other) {
       return other.port != 0 && other.ip == address->ip && other.port == address->port;
     };
-    if (std::any_of(server.listen.begin(), server.listen.end(), same)) section.fail("listen", text + " is there twice");
-    server.listen.push_back(std::move(*address));
+    const auto has = [&same](const auto& list) { return std::any_of(list.begin(), list.end(), same); };
+    if (has(server.listen) || has(server.plain_listen)) section.fail(key, text + " is there twice");
+    (key == "listen" ? server.listen : server.plain_listen).push_back(std::move(*address));
   }
+}
+
+void read_tls(config::Section section, ServerSettings& server, bool read_secrets) {
+  using tls::ClientAuth;
+  auto& tls = server.tls;
+  tls.cert_file = section.string("cert", "");
+  tls.key_file = section.string("key", "");
+  tls.client_ca_file = section.string("client_ca", "");
+  tls.client_auth = section.choice(
+      "client_auth", ClientAuth::none,
+      {{"none", ClientAuth::none}, {"optional", ClientAuth::optional}, {"required", ClientAuth::required}});
+  if (tls.cert_file.empty()) {
+    if (!tls.key_file.empty()) section.fail("key", "means nothing without cert");
+    if (!tls.client_ca_file.empty()) section.fail("client_ca", "means nothing without cert");
+    if (tls.client_auth != ClientAuth::none) section.fail("client_auth", "means nothing without cert");
+    return;
+  }
+  if (tls.key_file.empty()) return section.fail("key", "is needed with cert");
+  if (tls.client_auth == ClientAuth::none && !tls.client_ca_file.empty()) {
+    return section.fail("client_ca", "means nothing while client_auth is none");
+  }
+  if (tls.client_auth != ClientAuth::none && tls.client_ca_file.empty()) {
+    return section.fail("client_auth", "needs client_ca, to check the certificates with");
+  }
+  if (!read_secrets) return;
+  auto context = tls::ServerContext::load(tls);
+  if (!context) return section.fail("", context.error().message());
+  server.tls_context = std::move(*context);
+}
+
+}  // namespace
+
+ServerSettings read_server(config::Section section, bool read_secrets) {
+  ServerSettings server;
+  read_addresses(section, "listen", {"127.0.0.1:5000"}, server);
+  if (server.listen.empty()) section.fail("listen", "needs at least one address");
+  read_addresses(section, "plain_listen", {}, server);
+  read_tls(section.section("tls"), server, read_secrets);
   server.loops = static_cast<unsigned>(section.integer("loops", 0, {0, 256}));
   server.disk_threads = static_cast<unsigned>(section.integer("disk_threads", server.disk_threads, {1, 256}));
   server.drain_timeout = section.duration("drain_timeout", server.drain_timeout, {0ms, 24h});

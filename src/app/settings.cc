@@ -43,11 +43,14 @@ void read_routes(config::Section root, Settings& settings) {
 void refuse_shared_address(config::Section root, const Settings& settings) {
   if (!settings.admin.listen || settings.admin.listen->port == 0) return;
   const auto& admin = *settings.admin.listen;
-  for (const auto& address : settings.server.listen) {
-    if (address.port == admin.port && address.ip == admin.ip) {
-      root.section("admin").fail("listen", "is the address of server.listen already");
+  const auto refuse = [&](const std::vector<net::Address>& taken, std::string_view by) {
+    for (const auto& address : taken) {
+      if (address.port != admin.port || address.ip != admin.ip) continue;
+      root.section("admin").fail("listen", "is the address of " + std::string(by) + " already");
     }
-  }
+  };
+  refuse(settings.server.listen, "server.listen");
+  refuse(settings.server.plain_listen, "server.plain_listen");
 }
 
 // "vault read x" is "vault ***": an argument may be the secret itself.
@@ -59,7 +62,7 @@ LoadedSettings load(config::Reader reader, bool read_secrets) {
   LoadedSettings loaded;
   Settings settings;
   auto root = reader.root();
-  settings.server = read_server(root.section("server"));
+  settings.server = read_server(root.section("server"), read_secrets);
   settings.storage = read_storage(root.section("storage"));
   read_upstreams(root, settings, read_secrets);
   read_routes(root, settings);

@@ -31,7 +31,8 @@ std::string key_text(std::string_view key) {
 
 // Values arrive as text; these keys hold lists, written "a, b".
 bool is_list(std::string_view key) {
-  return key == "server.listen" || key == "admin.hosts" || key == "hosted" || key == "registry.immutable_tags" ||
+  return key == "server.listen" || key == "server.plain_listen" || key == "admin.hosts" || key == "hosted" ||
+         key == "registry.immutable_tags" ||
          (key.starts_with("auth.rules.") &&
           (key.ends_with(".repositories") || key.ends_with(".users") || key.ends_with(".actions"))) ||
          (key.starts_with("upstreams.") && (key.ends_with(".urls") || key.ends_with(".auth_realms")));

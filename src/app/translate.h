@@ -7,7 +7,7 @@
 
 namespace shoal::app {
 
-[[nodiscard]] ServerSettings read_server(config::Section section);
+[[nodiscard]] ServerSettings read_server(config::Section section, bool read_secrets);
 [[nodiscard]] store::StoreOptions read_storage(config::Section section);
 [[nodiscard]] upstream::UpstreamOptions read_upstream(const std::string& name, config::Section section,
                                                       bool read_secrets);

@@ -58,11 +58,12 @@ base::Result<void> Worker::demand_free(const net::Address& address) {
   });
 }
 
-base::Result<std::vector<net::Address>> Worker::listen(const std::vector<net::Address>& addresses) {
+base::Result<std::vector<net::Address>> Worker::listen(const std::vector<net::Address>& addresses,
+                                                       std::shared_ptr<const tls::SharedContext> tls) {
   return run([&]() -> base::Result<std::vector<net::Address>> {
     std::vector<net::Address> chosen;
     for (const auto& address : addresses) {
-      auto bound = server_->listen(address);
+      auto bound = server_->listen(address, tls);
       if (!bound) return bound.error();
       chosen.push_back(std::move(*bound));
     }

@@ -59,8 +59,9 @@ class Worker {
   void start(Parts parts, Policy policy);  // before anything listens
   // SO_REUSEPORT would let a second node of the same user share the port without a word.
   [[nodiscard]] base::Result<void> demand_free(const net::Address& address);
-  // On the addresses, in order; a port 0 is chosen.
-  [[nodiscard]] base::Result<std::vector<net::Address>> listen(const std::vector<net::Address>& addresses);
+  // On the addresses, in order; a port 0 is chosen. `tls` null: plain.
+  [[nodiscard]] base::Result<std::vector<net::Address>> listen(const std::vector<net::Address>& addresses,
+                                                               std::shared_ptr<const tls::SharedContext> tls);
   [[nodiscard]] base::Result<net::Address> listen_admin(const net::Address& address, std::vector<std::string> hosts);
   void set_policy(Policy policy);
 

@@ -21,13 +21,17 @@
 #include "shoal/serve/access.h"
 #include "shoal/serve/hosted.h"
 #include "shoal/store/store.h"
+#include "shoal/tls/tls.h"
 #include "shoal/upstream/upstream.h"
 
 namespace shoal::app {
 
 struct ServerSettings {
-  std::vector<net::Address> listen;
-  unsigned loops = 0;  // 0: one per hardware thread
+  std::vector<net::Address> listen;                         // with TLS, if there is a certificate
+  std::vector<net::Address> plain_listen;                   // never with TLS
+  tls::ServerOptions tls;                                   // no cert_file: no TLS
+  std::shared_ptr<const tls::ServerContext> tls_context{};  // of `tls`; null without, or where secrets are not read
+  unsigned loops = 0;                                       // 0: one per hardware thread
   unsigned disk_threads = 4;
   std::chrono::milliseconds drain_timeout{30'000};
   http::ServerOptions http;

@@ -48,7 +48,8 @@ def _merge(base, more):
 class Shoal:
     """`upstreams`: {name: url, list of urls, or dict of keys}. `more`: further sections, merged in."""
 
-    def __init__(self, directory, upstreams, more=None, name="shoal", storage=None, env=None):
+    def __init__(self, directory, upstreams, more=None, name="shoal", storage=None, env=None, port_index=0):
+        self.port_index = port_index  # of the listener that is talked to, which must be a plain one
         self.directory = os.path.join(directory, name)
         os.makedirs(self.directory, exist_ok=True)
         self.storage = storage or os.path.join(self.directory, "storage")
@@ -121,7 +122,7 @@ class Shoal:
         self.ports = [int(re.search(r"(\d+)\s*$", line).group(1)) for line in lines]
         if not self.ports:
             return False
-        self.port = self.ports[0]
+        self.port = self.ports[self.port_index]
         self.admin_port = self.ports[-1] if len(self.ports) > 1 else 0
         return True
 
