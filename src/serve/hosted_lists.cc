@@ -18,9 +18,9 @@ constexpr std::size_t kTagBytes = 128;
 constexpr std::size_t kReferrersBytes = 3 << 20;  // clients take 4 MiB
 constexpr std::size_t kReferrersSlice = 256 << 10;
 
-// What follows `last` in byte order is the same for what the index can look up: no zero byte, no longer than a name.
+// What follows `last` in byte order also follows its beginning, which is all that a name can have.
 std::string lookup_key(std::string last, std::size_t most) {
-  last.resize(std::min({last.size(), last.find('\0'), most}));
+  last.resize(std::min(last.size(), most));
   return last;
 }
 

@@ -15,7 +15,9 @@ RouteTable table() {
       .upstreams = {"docker.io", "ghcr.io", "localhost:5000", "127.0.0.1:5001", "[::1]:5002", "quay.io"},
       .patterns = {"*.example.com", "*.eu.example.com", "*.lan:5000"},
       .hosts = {{"quay.mirror.lan", "quay.io"}, {"hub.mirror.lan:5000", "index.docker.io"}, {"stray.lan", "gone.io"}},
-      .library_prefix = {"docker.io", "*.eu.example.com"}};
+      .library_prefix = {"docker.io", "*.eu.example.com"},
+      .hosted = {},
+      .hosts_everything = false};
 }
 
 // "docker.io manifest library/nginx latest", "404 NAME_UNKNOWN", ... so that a table can compare.
@@ -269,6 +271,36 @@ TEST(FindRegistry, KnowsTheNamesOfDockerHub) {
   RouteTable other;
   other.upstreams = {"ghcr.io"};
   EXPECT_EQ(find_registry(other, "index.docker.io"), std::nullopt);
+}
+
+TEST(Route, HostedNamesComeAfterPrefixNsAndHostAndBeforeTheDefault) {
+  auto with = table();
+  with.hosted = {"team/**", "nginx", "my.org/*"};
+  struct Case {
+    std::string target, host, canonical;
+    bool hosted;
+  };
+  for (const auto& c : std::vector<Case>{{"/v2/team/app/tags/list", "", "team/app", true},
+                                         {"/v2/nginx/manifests/1", "", "nginx", true},
+                                         {"/v2/my.org/app/tags/list", "", "my.org/app", true},
+                                         {"/v2/other/app/tags/list", "", "docker.io/other/app", false},
+                                         {"/v2/redis/tags/list", "", "docker.io/library/redis", false},
+                                         {"/v2/ghcr.io/team/app/tags/list", "", "ghcr.io/team/app", false},
+                                         {"/v2/team/app/tags/list?ns=ghcr.io", "", "ghcr.io/team/app", false},
+                                         {"/v2/team/app/tags/list", "quay.mirror.lan", "quay.io/team/app", false}}) {
+    const auto answer = route(with, c.target, c.host);
+    const auto* routed = std::get_if<Routed>(&answer);
+    ASSERT_NE(routed, nullptr) << c.target;
+    EXPECT_EQ(routed->canonical, c.canonical);
+    EXPECT_EQ(routed->hosted, c.hosted) << c.target;
+    EXPECT_EQ(routed->registry.empty(), c.hosted);
+  }
+  EXPECT_EQ(std::get<RouteRefusal>(route(with, "/v2/team/app/tags/list?ns=gone.io", "")).status, 404);
+  RouteTable alone;
+  alone.hosts_everything = true;
+  EXPECT_EQ(std::get<Routed>(route(alone, "/v2/nginx/manifests/1", "")).canonical, "nginx");
+  EXPECT_EQ(std::get<Routed>(route(alone, "/v2/docker.io/library/nginx/manifests/1", "")).canonical,
+            "docker.io/library/nginx");
 }
 
 }  // namespace
