@@ -121,7 +121,7 @@ class Bench:
             server.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def _start(self, *args, **kwargs):
+    def start(self, *args, **kwargs):
         server = Server(*args, **kwargs)
         self.servers.append(server)
         return server
@@ -150,7 +150,7 @@ http {{
   }}
 }}
 """)
-        return self._start(name, ["nginx", "-e", f"{home}/error.log", "-c", f"{home}/nginx.conf"], port, home / "log",
+        return self.start(name, ["nginx", "-e", f"{home}/error.log", "-c", f"{home}/nginx.conf"], port, home / "log",
                            address)
 
     def registry(self, root, name="docker-registry", remote=None, address="127.0.0.1"):
@@ -165,7 +165,7 @@ storage: {{filesystem: {{rootdirectory: "{root}"}}, cache: {{blobdescriptor: inm
 http: {{addr: "{address}:{port}"}}
 {proxy}""")
         environment = dict(os.environ, OTEL_TRACES_EXPORTER="none")
-        return self._start(name, ["docker-registry", "serve", str(home / "config.yml")], port, home / "log", address,
+        return self.start(name, ["docker-registry", "serve", str(home / "config.yml")], port, home / "log", address,
                            env=environment)
 
     def shoal(self, upstream, name="shoal", tag_ttl="1h"):
@@ -184,7 +184,7 @@ upstreams:
 admin: {{listen: ""}}
 log: {{level: warn, access: "{access}"}}
 """)
-        return self._start(name, [self.options.shoal, "serve", "--config", str(home / "shoal.yml")], port, home / "log")
+        return self.start(name, [self.options.shoal, "serve", "--config", str(home / "shoal.yml")], port, home / "log")
 
     def drain(self, server, paths, **flags):
         """Runs tools/drain against the server; adds the server's CPU seconds to what it prints."""
@@ -250,12 +250,16 @@ def median(values):
 
 
 def build_drain():
-    source = HERE / "tools" / "drain.cc"
+    return build_tool("drain")
+
+
+def build_tool(name, *libraries):
+    source = HERE / "tools" / f"{name}.cc"
     cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "shoal-bench"
     cache.mkdir(parents=True, exist_ok=True)
-    program = cache / ("drain-" + hashlib.sha256(source.read_bytes()).hexdigest()[:16])
+    program = cache / (f"{name}-" + hashlib.sha256(source.read_bytes()).hexdigest()[:16])
     if not program.exists():
-        subprocess.run(["g++", "-std=c++20", "-O2", "-o", f"{program}.new", str(source)], check=True)
+        subprocess.run(["g++", "-std=c++20", "-O2", "-o", f"{program}.new", str(source), *libraries], check=True)
         os.replace(f"{program}.new", program)
     return str(program)
 
