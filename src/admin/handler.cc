@@ -17,6 +17,8 @@ namespace {
 
 constexpr std::string_view kApi = "/api/v1/";
 constexpr std::size_t kMaxPage = 1000;
+// In one request: it keeps a thread of the pool, and a stop of the node waiting.
+constexpr std::uint64_t kMaxScrub = 256ULL << 20;
 
 std::string parameter(std::string_view query, std::string_view name) {
   return registry::query_value(query, name).value_or(std::string());
@@ -44,6 +46,7 @@ struct AdminHandler::Impl {
   void remove(std::string_view path, std::string_view query, http::Responder responder);
   void post(std::string_view path, std::string_view query, http::Responder responder);
   void collect_garbage(std::string_view query, http::Responder responder);
+  void scrub(std::string_view query, http::Responder responder);
   void pin(std::string_view digest, Pin pin, http::Responder responder);
 
   // Runs `make` (the store's side of a GET) on the pool.
@@ -101,6 +104,8 @@ void AdminHandler::Impl::post(std::string_view path, std::string_view query, htt
         [answer = jobs.answer(std::move(responder))](ReloadReport report) mutable { answer(reload_reply(report)); });
   } else if (path == "gc") {
     collect_garbage(query, std::move(responder));
+  } else if (path == "scrub") {
+    scrub(query, std::move(responder));
   } else {
     no_such_path(std::move(responder));
   }
@@ -128,6 +133,19 @@ void AdminHandler::Impl::collect_garbage(std::string_view query, http::Responder
       request, [request, answer = jobs.answer(std::move(responder))](base::Result<store::GcReport> result) mutable {
         answer(gc_reply(result, request));
       });
+}
+
+void AdminHandler::Impl::scrub(std::string_view query, http::Responder responder) {
+  std::uint64_t bytes = kMaxScrub;
+  if (const auto text = parameter(query, "bytes"); !text.empty()) {
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), bytes);
+    if (error != std::errc() || end != text.data() + text.size() || bytes == 0) {
+      return responder.send(error_reply(400, "BAD_REQUEST", "bytes must be a positive number"));
+    }
+  }
+  answer_from_pool(std::move(responder), [&store = parts.store, bytes = std::min(bytes, kMaxScrub)] {
+    return scrub_reply(store.scrub(bytes));
+  });
 }
 
 void AdminHandler::Impl::pin(std::string_view digest, Pin pin, http::Responder responder) {

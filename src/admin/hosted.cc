@@ -151,6 +151,15 @@ void set_pin(store::Store& store, base::Executor& on, std::string_view text, Pin
                });
 }
 
+http::Response scrub_reply(const store::ScrubReport& report) {
+  return json_reply(200, {{"blobs", report.blobs},
+                          {"bytes", report.bytes},
+                          {"damaged", report.damaged},
+                          {"renewed", report.renewed},
+                          {"names", report.names},
+                          {"whole", report.whole}});
+}
+
 http::Response gc_reply(const base::Result<store::GcReport>& result, const GcRequest& request) {
   if (!result) return error_reply(result.error());
   return json_reply(200, {{"dry_run", request.dry_run},

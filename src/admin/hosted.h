@@ -1,4 +1,4 @@
-// Repositories of our own: listing, removal, pins, garbage. What blocks on the index runs on the pool.
+// Repositories of our own: listing, removal, pins, garbage; scrubbing. What blocks on the index runs on the pool.
 #pragma once
 
 #include <string>
@@ -21,6 +21,8 @@ enum class Pin { keep, release };
 // A blob; or a manifest with all blobs it leads to that are held here.
 void set_pin(store::Store& store, base::Executor& on, std::string_view digest, Pin pin, PoolJobs::Answer answer);
 
+// One step of the scrubber, over the whole store.
+[[nodiscard]] http::Response scrub_reply(const store::ScrubReport& report);
 [[nodiscard]] http::Response gc_reply(const base::Result<store::GcReport>& result, const GcRequest& request);
 
 }  // namespace shoal::admin

@@ -59,6 +59,7 @@ void add_show(CLI::App& app, Run& run);
 void add_rm(CLI::App& app, Run& run);
 void add_gc(CLI::App& app, Run& run);
 void add_pin(CLI::App& app, Run& run);
+void add_scrub(CLI::App& app, Run& run);
 void add_hash_password(CLI::App& app, Run& run);
 void add_client_config(CLI::App& app, Run& run);
 void add_version(CLI::App& app, Run& run);

@@ -17,6 +17,7 @@ int main(int argc, char** argv) {
   add_rm(app, run);
   add_gc(app, run);
   add_pin(app, run);
+  add_scrub(app, run);
   add_hash_password(app, run);
   add_client_config(app, run);
   add_version(app, run);

@@ -1,6 +1,7 @@
 """What an operator does with hosted repositories: list, remove, pin, collect garbage; while pushes go on."""
 
 import json
+import os
 import threading
 import unittest
 
@@ -98,12 +99,29 @@ class LifeCycle(case.Case):
         self.assertEqual(set(pinned()), {False})
         mirror.cli("rm", image.blobs[0].digest, *admin)
 
+    def test_scrub_finds_damage(self):
+        image = self.push("team/app", images.small_image("scrubbed"), "v1")
+        self.assertIn("no damage", self.cli("scrub"))
+        victim = image.layers()[0]
+        path = self.node.blob_file(victim.digest)
+        with open(path, "rb") as f:
+            data = f.read()
+        os.chmod(path, 0o600)
+        with open(path, "r+b") as f:
+            f.write(bytes([data[0] ^ 1]))
+        with self.assertRaises(procs.ToolFailed) as found:
+            self.cli("scrub", "--rate", "10MiB")
+        self.assertEqual(found.exception.code, 1)
+        self.assertIn(victim.digest, found.exception.output)
+        self.assertNotEqual(self.node.blob("team/app", victim.digest).status, 200)
+        self.assertIn("no damage", self.cli("scrub"))
+
     def test_wrong_use_is_told(self):
         for arguments in (("pin", "UPPER/case"), ("rm", "a b"), ("hash-password", "a:b")):
             with self.assertRaises(procs.ToolFailed) as refused:
                 self.cli(*arguments) if arguments[0] != "hash-password" else self.node.cli(*arguments)
             self.assertEqual(refused.exception.code, 2, arguments)
-        for command in ("gc", "pin", "unpin", "hash-password"):
+        for command in ("gc", "pin", "unpin", "scrub", "hash-password"):
             self.assertIn("Example:", self.node.cli(command, "--help"))
 
 

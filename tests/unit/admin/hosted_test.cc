@@ -119,6 +119,18 @@ TEST_F(Hosted, APinReachesEverythingTheManifestLeadsTo) {
   EXPECT_EQ(pin(http::Method::put, "nonsense").status, 400);
 }
 
+TEST_F(Hosted, ScrubReportsItsStep) {
+  const auto scrub = [this](const char* query) {
+    return ask(*handler_, http::Method::post, std::string("/api/v1/scrub") + query);
+  };
+  const auto response = scrub("?bytes=1000");
+  ASSERT_EQ(response.status, 200) << response.text;
+  EXPECT_EQ(json::parse(response.text)["whole"], true);
+  EXPECT_EQ(json::parse(response.text)["damaged"], 0);
+  EXPECT_EQ(scrub("").status, 200);
+  for (const char* mistake : {"?bytes=0", "?bytes=-1", "?bytes=lots"}) EXPECT_EQ(scrub(mistake).status, 400);
+}
+
 TEST_F(Hosted, GarbageCollectionReportsAndNoMisspeltDryRunIsARealOne) {
   const auto gc = [this](const std::string& query) {
     node_.gc.reset();
