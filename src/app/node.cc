@@ -77,6 +77,7 @@ base::Result<void> Node::open_store() {
   store_ = std::move(*store);
   garbage_ = std::make_unique<Garbage>(*store_, *pool_, clock_, metrics_);
   garbage_->set_options(settings.registry.gc_interval, settings.registry.gc);
+  scrubbing_ = std::make_unique<Scrubbing>(*store_, *pool_, clock_, metrics_, settings.scrub_rate);
   authenticator_ = std::make_unique<auth::Authenticator>(
       *pool_, clock_, auth::AuthenticatorOptions{.max_running = login_threads(settings)});
   authenticator_->set_users(settings.auth.users);
@@ -254,6 +255,7 @@ void Node::stop() {
   for (auto worker = workers_.rbegin(); worker != workers_.rend(); ++worker) (*worker)->close();
   mirror_.reset();
   if (garbage_) garbage_->stop();
+  if (scrubbing_) scrubbing_->stop();
   authenticator_.reset();  // what waits in it is dropped; a check that runs ends with the pool
   store_.reset();
   pool_.reset();

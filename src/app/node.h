@@ -13,6 +13,7 @@
 
 #include "certificate_watch.h"
 #include "garbage.h"
+#include "scrubbing.h"
 #include "shoal/admin/admin.h"
 #include "shoal/app/serve.h"
 #include "shoal/app/settings.h"
@@ -35,6 +36,7 @@ class Node final : public admin::NodeView {
   admin::ReloadReport reload_now();
   void save_health();  // what is new of the upstreams' health, to the index
   void collect_garbage_if_due();
+  void scrub() { scrubbing_->tick(); }
   void warn_of_expiry() { certificate_.warn_if_due(clock_.wall_now()); }
   void begin_drain();
   [[nodiscard]] bool drained() const { return drained_.load(); }
@@ -77,6 +79,7 @@ class Node final : public admin::NodeView {
   std::unique_ptr<net::ThreadPool> pool_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<Garbage> garbage_;
+  std::unique_ptr<Scrubbing> scrubbing_;
   std::unique_ptr<auth::Authenticator> authenticator_;
   std::unique_ptr<UpstreamStates> states_;
   std::vector<std::unique_ptr<Worker>> workers_;

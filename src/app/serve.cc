@@ -30,6 +30,7 @@ void run(Node& node, Wakeups& wakeups) {
     if (signal == 0) {
       node.save_health();
       node.collect_garbage_if_due();
+      node.scrub();
       node.warn_of_expiry();
     }
     if (signal == SIGHUP) (void)node.reload_now();  // it has logged what came of it

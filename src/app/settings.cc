@@ -64,6 +64,7 @@ LoadedSettings load(config::Reader reader, bool read_secrets) {
   auto root = reader.root();
   settings.server = read_server(root.section("server"), read_secrets);
   settings.storage = read_storage(root.section("storage"));
+  settings.scrub_rate = read_scrub_rate(root.section("storage"));
   read_upstreams(root, settings, read_secrets);
   read_routes(root, settings);
   settings.hosted = read_hosted(root, settings);

@@ -23,4 +23,6 @@ store::StoreOptions read_storage(config::Section section) {
   return storage;
 }
 
+std::uint64_t read_scrub_rate(config::Section storage) { return storage.size("scrub_rate", 0, {0, 1ULL << 40}); }
+
 }  // namespace shoal::app

@@ -9,6 +9,7 @@ namespace shoal::app {
 
 [[nodiscard]] ServerSettings read_server(config::Section section, bool read_secrets);
 [[nodiscard]] store::StoreOptions read_storage(config::Section section);
+[[nodiscard]] std::uint64_t read_scrub_rate(config::Section storage);
 [[nodiscard]] upstream::UpstreamOptions read_upstream(const std::string& name, config::Section section,
                                                       bool read_secrets);
 [[nodiscard]] mirror::MirrorOptions read_mirror(config::Section section);

@@ -67,6 +67,7 @@ struct LogSettings {
 struct Settings {
   ServerSettings server;
   store::StoreOptions storage;
+  std::uint64_t scrub_rate = 0;  // bytes a second; 0: never by itself
   std::string default_upstream;
   std::vector<std::pair<std::string, std::string>> hosts;  // Host header -> upstream name
   std::vector<upstream::UpstreamOptions> upstreams;        // a name that starts with "*." is a pattern, without urls
