@@ -109,7 +109,7 @@ class Connection final : public Responder::Target, public std::enable_shared_fro
   base::UniqueFunction<void(const ExchangeEnd&)> on_end_;
   std::string kept_;  // pipelined bytes that wait for their turn
   base::SteadyTime deadline_ = base::SteadyTime::max();
-  base::SteadyTime linger_until_{};
+  base::SteadyTime linger_began_{};
   base::SteadyTime started_{};
   std::chrono::microseconds first_byte_{0};
   std::uint64_t exchange_ = 0;

@@ -115,9 +115,16 @@ void Connection::break_body(base::Error error) {
   body_->fail(std::move(error));
 }
 
-// The client ended inside a body: nothing it could be told would be about what it meant to send.
+// The client ended inside a body: there is nothing to say about what it meant to send. A refusal that does not depend
+// on the body may still be on its way.
 void Connection::abandon_body() {
-  body_->fail(base::Error(base::ErrorKind::gone, "request body: the client left before its end"));
+  const base::Error left(base::ErrorKind::gone, "request body: the client left before its end");
+  if (!body_->was_read() && state_ == State::handling && !body_broken_) {
+    break_body(left);
+    deadline_ = context_.loop.now() + context_.options.body_timeout;
+    return;
+  }
+  body_->fail(left);
   end_exchange(/*complete=*/false);
   close();
 }

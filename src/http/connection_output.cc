@@ -11,6 +11,7 @@ namespace {
 // A client that goes on sending when it has its answer: how long it may stand still, and how long it may go on.
 constexpr std::chrono::seconds kLingerIdle{2};
 constexpr std::chrono::seconds kLingerTime{20};
+constexpr std::uint64_t kLingerBytesPerSecond = 256 * 1024;
 
 struct BodyPlan {
   Framing framing = Framing::none;
@@ -73,6 +74,7 @@ void Connection::check_deadline(base::SteadyTime now) {
     case State::body: return refuse(408, "the request body took too long");
     case State::handling:
       if (!receiving_) return cut();
+      if (peer_ended_) return abandon_body();
       return break_body(base::Error(base::ErrorKind::timeout, "request body: the client sent nothing for too long"));
     case State::sending: return cut();
     case State::closed: return;
@@ -252,13 +254,18 @@ void Connection::linger() {
   enter(State::lingering);
   kept_ = std::string();
   stream_->shutdown_write();
-  linger_until_ = context_.loop.now() + kLingerTime;
+  linger_began_ = context_.loop.now();
   still_sending();
   if (peer_ended_) return close();
   if (reads_stopped_) read_on();
 }
 
-void Connection::still_sending() { deadline_ = std::min(linger_until_, context_.loop.now() + kLingerIdle); }
+// The more it sends, the longer: single bytes buy no time.
+void Connection::still_sending() {
+  const auto earned = std::chrono::seconds(discarded_ / kLingerBytesPerSecond);
+  const auto until = linger_began_ + std::min(kLingerTime, kLingerIdle + earned);
+  deadline_ = std::min(until, context_.loop.now() + kLingerIdle);
+}
 
 void Connection::close() {
   if (state_ == State::closed) return;

@@ -12,6 +12,7 @@ void StreamedBody::read(base::UniqueFunction<void(base::Result<Chunk>)> done) {
     return;
   }
   reader_ = std::move(done);
+  was_read_ = true;
   if (!held_.empty() || over()) return deliver_later();
   wanted_();
 }

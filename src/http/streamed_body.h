@@ -28,6 +28,7 @@ class StreamedBody final : public RequestBody, public std::enable_shared_from_th
   void end();
   void fail(base::Error error);
   [[nodiscard]] std::size_t room() const { return held_.size() < chunk_bytes_ ? chunk_bytes_ - held_.size() : 0; }
+  [[nodiscard]] bool was_read() const { return was_read_; }
   [[nodiscard]] bool starved() const { return reader_ && held_.empty() && !over(); }  // a reader waits for the client
 
  private:
@@ -44,6 +45,7 @@ class StreamedBody final : public RequestBody, public std::enable_shared_from_th
   std::uint64_t total_ = 0;
   std::optional<base::Error> error_;
   bool ended_ = false;
+  bool was_read_ = false;
   bool delivery_posted_ = false;
 };
 

@@ -315,13 +315,34 @@ TEST(StreamedBody, a_client_that_leaves_drops_the_operation) {
   }
 }
 
+TEST(StreamedBody, a_client_that_ends_before_anybody_read_still_gets_the_refusal) {
+  Bench bench;
+  Uploads uploads(bench);
+  uploads.reads = false;
+  bench.send(kPut + "Content-Length: 10\r\n\r\nabc");
+  bench.end();
+  EXPECT_EQ(uploads.dropped, 0);
+  uploads.answer(405);
+  bench.loop.run_all();
+  EXPECT_EQ(bench.statuses(), "405");
+  EXPECT_FALSE(bench.open());
+
+  bench.connect();
+  bench.send(kPut + "Content-Length: 10\r\n\r\nabc");
+  bench.end();
+  bench.advance(31s);  // no refusal came
+  EXPECT_EQ(uploads.dropped, 2);
+  EXPECT_FALSE(bench.open());
+}
+
 TEST(StreamedBody, held_beyond_the_connection_gives_what_came_and_then_an_error) {
   Bench bench;
   Uploads uploads(bench);
   uploads.reads = false;
   bench.send(kPut + "Content-Length: 10\r\n\r\nabc");
   const auto held = uploads.running->stream;
-  bench.end();
+  (void)bench.stream->fail();
+  bench.loop.run_all();
   EXPECT_FALSE(bench.open());
   std::string got;
   std::optional<base::ErrorKind> error;
