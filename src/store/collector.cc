@@ -65,6 +65,7 @@ class CollectRound : public std::enable_shared_from_this<CollectRound> {
   void settle_pushed();
   void count(const Garbage& garbage);
   void end_repository();
+  void sweep_unlinked();
   void sweep_uploads();
   void end(base::Result<GcReport> result);
 
@@ -99,7 +100,10 @@ void CollectRound::next_repository() {
     auto cursor = txn.cursor(Table::hosted);
     bool more = cursor.seek(repository_);
     if (more && cursor.key() == repository_) more = cursor.next();
-    if (!more) return post(&CollectRound::sweep_uploads);
+    if (!more) {
+      from_.clear();
+      return post(&CollectRound::sweep_unlinked);
+    }
     repository_ = cursor.key();
   }
   ++report_.repositories;
@@ -266,6 +270,33 @@ void CollectRound::end_repository() {
     if (!ended.ok()) return end(ended.error());
   }
   post(&CollectRound::next_repository);
+}
+
+// Blobs that no repository shows any more, hosted or mirrored: they were in use when their last link went, or a crash
+// came between the link and the file.
+void CollectRound::sweep_unlinked() {
+  std::vector<Unlinked> unlinked;
+  bool more = false;
+  {
+    const auto txn = core_.index->read();
+    const IndexView view(txn);
+    auto cursor = txn.cursor(Table::blobs);
+    std::size_t rows = 0;
+    for (more = cursor.seek(from_); more; more = cursor.next()) {
+      from_ = cursor.key();
+      if (rows++ == kRowsPerStep) break;
+      const auto record = format::decode_blob(cursor.value());
+      const auto digest = format::parse_digest_key(cursor.key());
+      if (!record || !digest || is_kept(*record) || record->last_use >= cutoff_ || view.has_holder(*digest)) continue;
+      unlinked.push_back({*digest, *record});
+    }
+  }
+  for (const auto& blob : unlinked) {
+    if (!options_.dry_run && !drop_blob(core_, blob.digest, blob.record)) continue;  // in use
+    ++report_.blobs_removed;
+    report_.bytes_freed += blob.record.size;
+  }
+  post(more ? &CollectRound::sweep_unlinked : &CollectRound::sweep_uploads);
 }
 
 void CollectRound::sweep_uploads() {

@@ -9,11 +9,11 @@ LocalUpload::LocalUpload(std::shared_ptr<Core> core, std::shared_ptr<UploadSessi
 
 LocalUpload::~LocalUpload() {
   if (session_->over()) return;
-  session_->run([holder = holder_](UploadSession& session) { session.rest(holder); });
+  session_->run([holder = holder_](UploadSession& session) { session.rest(holder); }, UploadSession::Read::not_needed);
 }
 
 template <class T, class Op>
-void LocalUpload::run(Done<T> done, Op op) {
+void LocalUpload::run(Done<T> done, Op op, UploadSession::Read read) {
   session_->touch(core_->clock.wall_now());
   auto held = std::make_shared<Done<T>>(std::move(done));
   callbacks_.insert(held);
@@ -25,10 +25,12 @@ void LocalUpload::run(Done<T> done, Op op) {
       if (*callback) (*callback)(std::move(result));
     });
   };
-  session_->run([holder = holder_, op = std::move(op), answer = std::move(answer)](UploadSession& session) mutable {
-    if (const auto refused = session.refuses(holder)) return answer(*refused);
-    op(session, std::move(answer));
-  });
+  session_->run(
+      [holder = holder_, op = std::move(op), answer = std::move(answer)](UploadSession& session) mutable {
+        if (const auto refused = session.refuses(holder)) return answer(*refused);
+        op(session, std::move(answer));
+      },
+      read);
 }
 
 void LocalUpload::length(Done<std::uint64_t> done) {
@@ -47,10 +49,13 @@ void LocalUpload::finish(const base::Digest& digest, Done<void> done) {
 }
 
 void LocalUpload::cancel(Done<void> done) {
-  run<void>(std::move(done), [](UploadSession& session, auto answer) {
-    session.cancel();
-    answer({});
-  });
+  run<void>(
+      std::move(done),
+      [](UploadSession& session, auto answer) {
+        session.cancel();
+        answer({});
+      },
+      UploadSession::Read::not_needed);
 }
 
 }  // namespace shoal::store

@@ -24,7 +24,7 @@ class LocalUpload final : public Upload {
  private:
   // Runs `op(session, answer)` on the session's strand, unless somebody else is in charge by then.
   template <class T, class Op>
-  void run(Done<T> done, Op op);
+  void run(Done<T> done, Op op, UploadSession::Read read = UploadSession::Read::first);
 
   const std::shared_ptr<Core> core_;
   const std::shared_ptr<UploadSession> session_;

@@ -127,9 +127,11 @@ std::size_t UploadRegistry::sweep() {
     }
   }
   for (const auto& session : idle) {
-    session->run([this](UploadSession& s) {
-      if (is_abandoned(s)) s.cancel();  // unless somebody came back
-    });
+    session->run(
+        [this](UploadSession& s) {
+          if (is_abandoned(s)) s.cancel();  // unless somebody came back
+        },
+        UploadSession::Read::not_needed);
   }
   // Of a session that was never remembered, cut off by a kill. An hour, because a file comes just before its session's
   // end is known here.

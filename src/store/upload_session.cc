@@ -45,12 +45,13 @@ std::uint64_t UploadSession::take_charge() { return ++holder_; }
 
 std::optional<base::Error> UploadSession::refuses(std::uint64_t holder) const {
   if (over_) return is_over();
+  if (unread_) return unread_;
   if (holder == holder_) return std::nullopt;
   return base::Error(base::ErrorKind::cancelled, "another request has taken the upload over");
 }
 
-void UploadSession::run(Work work) {
-  post([work = std::move(work)](UploadSession& self) mutable { self.run_now(std::move(work)); });
+void UploadSession::run(Work work, Read read) {
+  post([work = std::move(work), read](UploadSession& self) mutable { self.run_now(std::move(work), read); });
 }
 
 // Weak, because the strand is the session's own: the registry, or the holder, keeps it until its work is done.
@@ -64,8 +65,8 @@ void UploadSession::post(Work work) {
   });
 }
 
-void UploadSession::run_now(Work work) {
-  if (!busy_ && !known_ && !over_) {
+void UploadSession::run_now(Work work, Read read) {
+  if (!busy_ && !known_ && !over_ && read == Read::first) {
     busy_ = true;
     waiting_.push_back(std::move(work));
     return find_kept();
@@ -92,7 +93,14 @@ void UploadSession::end_busy() {
 // What an earlier run left. A file that cannot be read counts as empty: the pusher sees how far it got.
 void UploadSession::find_kept() {
   auto opened = core_.files->open(path_);
-  if (opened.ok()) file_ = std::move(opened).value();
+  if (opened.ok()) {
+    file_ = std::move(opened).value();
+  } else if (opened.error().kind() == base::ErrorKind::busy) {  // no descriptor left: that says nothing about the file
+    unread_ = opened.error();
+    end_busy();
+    unread_.reset();
+    return;
+  }
   hash_kept();
 }
 
@@ -206,8 +214,10 @@ void UploadSession::conclude(const base::Digest& digest, bool matches, Answer<vo
 
 void UploadSession::cancel() {
   over_ = true;
+  const auto st = core_.files->stat(path_);
+  const auto kept = known_ || !st.ok() ? length_ : static_cast<std::uint64_t>(st->st_size);
   const bool removed = core_.files->remove(path_).ok();
-  if (removed || file_ == nullptr) core_.space.give_back(length_);
+  if (removed || file_ == nullptr) core_.space.give_back(kept);
   file_.reset();
   if (recorded_) {
     core_.writer->submit({[id = id_](IndexEdit& edit) { (void)edit.txn().erase(Table::uploads, id); }, {}});

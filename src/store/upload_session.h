@@ -37,7 +37,9 @@ class UploadSession : public std::enable_shared_from_this<UploadSession> {
   void touch(base::WallTime now) { touched_ = now.time_since_epoch().count(); }
   [[nodiscard]] base::WallTime touched() const { return base::WallTime(base::WallTime::duration(touched_.load())); }
   [[nodiscard]] bool over() const { return over_; }
-  void run(base::UniqueFunction<void(UploadSession&)> work);  // posts to the strand
+  // Posts to the strand. A session of an earlier run is hashed first, unless `read` says that the work does without.
+  enum class Read { first, not_needed };
+  void run(base::UniqueFunction<void(UploadSession&)> work, Read read = Read::first);
 
   // --- on the strand ---
   [[nodiscard]] std::optional<base::Error> refuses(std::uint64_t holder) const;
@@ -51,7 +53,7 @@ class UploadSession : public std::enable_shared_from_this<UploadSession> {
  private:
   using Work = base::UniqueFunction<void(UploadSession&)>;
   void post(Work work);
-  void run_now(Work work);
+  void run_now(Work work, Read read);
   void next_turn(Work work);
   void end_busy();
   void find_kept();
@@ -73,9 +75,10 @@ class UploadSession : public std::enable_shared_from_this<UploadSession> {
   std::atomic<bool> over_{false};
 
   // On the strand:
-  std::deque<Work> waiting_;  // while busy_
-  bool busy_ = false;         // hashes in turns
-  bool known_;                // length_ and hasher_ tell of the file; false after a restart
+  std::deque<Work> waiting_;           // while busy_
+  bool busy_ = false;                  // hashes in turns
+  std::optional<base::Error> unread_;  // why an earlier run's file could not be opened just now
+  bool known_;                         // length_ and hasher_ tell of the file; false after a restart
   bool recorded_;
   bool tail_ = false;  // a failed write may have left bytes behind length_
   std::shared_ptr<const base::File> file_;

@@ -132,6 +132,26 @@ TEST_F(Collecting, SharedBlobGoesWithItsLastLinkAndADryRunCountsItOnce) {
   EXPECT_TRUE(rig.store->open_blob(kept).ok());
 }
 
+TEST_F(Collecting, BlobThatWasInUseWhenItsLastLinkWentGoesWithTheNextRound) {
+  rig.start();
+  const auto digest = blob(kApp, "in use");
+  {
+    const auto reader = rig.store->open_blob(digest);
+    ASSERT_TRUE(reader.ok());
+    ASSERT_TRUE(rig.remove_content(kApp, digest).ok());
+    EXPECT_EQ(rig.collect_now()->blobs_removed, 0U);
+    EXPECT_TRUE(rig.store->find_blob(digest));
+  }
+  const auto dry = rig.collect_now(false, /*dry_run=*/true);
+  const auto report = rig.collect_now();
+  ASSERT_TRUE(report.ok());
+  expect_same(*dry, *report);
+  EXPECT_EQ(report->blobs_removed, 1U);
+  EXPECT_EQ(report->bytes_freed, 6U);
+  rig.loop.run_all();
+  EXPECT_FALSE(rig.store->open_blob(digest).ok());
+}
+
 TEST_F(Collecting, PinnedContentStays) {
   rig.start();
   const auto layer = blob(kApp, "layer"), pinned_blob = blob(kApp, "pinned");

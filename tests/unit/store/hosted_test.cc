@@ -199,6 +199,21 @@ TEST_F(HostedContent, ManifestPushedAgainKeepsItsOtherTagsAndReferrers) {
   EXPECT_EQ(rig.store->usage().manifests, 2U);
 }
 
+TEST_F(HostedContent, OtherRepositoryDoesNotChangeTheMediaTypeOfAManifest) {
+  rig.start();
+  const auto json = test::shared(test::image_of({base::digest_of("l")}));
+  const auto digest = base::digest_of(*json);
+  const auto push = [&](const std::string& repository, const std::string& type) {
+    return rig.put_manifest({repository, digest, type, json, {}, {}, {}, "", {}}).ok();
+  };
+  ASSERT_TRUE(push(kApp, "application/one"));
+  ASSERT_TRUE(push(kOther, "application/two"));
+  ASSERT_TRUE(rig.commit({PutManifest{"docker.io/library/a", digest, "application/three", json, {}}}).ok());
+  EXPECT_EQ(rig.store->find_manifest(digest)->media_type, "application/one");
+  ASSERT_TRUE(push(kApp, "application/four"));  // its own it may
+  EXPECT_EQ(rig.store->find_manifest(digest)->media_type, "application/four");
+}
+
 TEST_F(HostedContent, LostFileIsHealedByAPushAndStaysHosted) {
   rig.start();
   const auto bytes = test::some_bytes(1000, 6);

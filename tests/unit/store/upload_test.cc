@@ -78,6 +78,36 @@ TEST_F(Uploads, EmptySessionSurvivesAnOrderlyRestart) {
   EXPECT_TRUE(rig.finish(*upload, base::digest_of("x")).ok());
 }
 
+TEST_F(Uploads, SessionOfAnEarlierRunIsCancelledUnread) {
+  rig.start();
+  auto upload = rig.begin_upload(kApp);
+  const auto id = upload->id();
+  ASSERT_TRUE(rig.add(*upload, test::some_bytes(3'000'000, 1)).ok());
+  upload.reset();
+  rig.restart();
+  upload = rig.resume_upload(kApp, id);
+  const int opens = files->count(test::Op::open);
+  ASSERT_TRUE(rig.cancel(*upload).ok());
+  EXPECT_EQ(files->count(test::Op::open), opens);
+  EXPECT_EQ(rig.store->usage().fill_bytes, 0U);
+  EXPECT_EQ(upload_files(), 0U);
+}
+
+TEST_F(Uploads, WithoutADescriptorASessionOfAnEarlierRunIsNotLost) {
+  rig.start();
+  auto upload = rig.begin_upload(kApp);
+  const auto id = upload->id();
+  ASSERT_TRUE(rig.add(*upload, "some bytes").ok());
+  upload.reset();
+  rig.restart();
+  upload = rig.resume_upload(kApp, id);
+  files->fail(test::Op::open, EMFILE);
+  EXPECT_EQ(rig.length(*upload).error().kind(), ErrorKind::busy);
+  files->heal();
+  EXPECT_EQ(rig.length(*upload).value_or(0), 10U);
+  EXPECT_TRUE(rig.finish(*upload, base::digest_of("some bytes")).ok());
+}
+
 TEST_F(Uploads, OnlyMaxUploadsAreInProgress) {
   rig.options.max_uploads = 3;
   rig.start();
