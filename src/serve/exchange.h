@@ -11,11 +11,14 @@
 
 namespace shoal::serve {
 
+class QuotaBook;
+
 // Who asks, and by which rules: fixed when the request came, whatever is reloaded meanwhile.
 struct Caller {
   auth::Identity identity;
   std::shared_ptr<const Access> access;         // shared with the handler, until the next reload
   std::shared_ptr<const HostedOptions> hosted;  // the same
+  std::shared_ptr<QuotaBook> quotas;            // the handler's
   [[nodiscard]] bool may(std::string_view repository, auth::Action action) const;
 };
 

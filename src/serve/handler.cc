@@ -2,6 +2,7 @@
 
 #include "admission.h"
 #include "dispatch.h"
+#include "quota.h"
 #include "shoal/registry/wire.h"
 
 namespace shoal::serve {
@@ -20,6 +21,7 @@ DistributionHandler::DistributionHandler(Parts parts, std::shared_ptr<const Rout
       routes_(std::move(routes)),
       hosted_(std::make_shared<const HostedOptions>()),
       access_(std::make_shared<const Access>()),
+      quotas_(std::make_shared<QuotaBook>()),
       fallback_(fallback) {}
 DistributionHandler::~DistributionHandler() = default;
 
@@ -55,7 +57,7 @@ std::unique_ptr<http::Operation> DistributionHandler::handle(const http::Request
     return refuse_at_once({404, "NAME_UNKNOWN", "nothing is hosted here"});
   }
   const bool has_catalog = routes_->hosts_anything() && parts_.store != nullptr;
-  Caller caller{{}, access_, hosted_};
+  Caller caller{{}, access_, hosted_, quotas_};
   if (!access_->policy.enabled) {
     return dispatch(parts_, request, std::move(responder), routed, has_catalog, std::move(caller));
   }

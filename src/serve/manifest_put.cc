@@ -88,7 +88,11 @@ bool ManifestPut::read_tags() {
 void ManifestPut::read_on() {
   read_body([this](base::Result<http::RequestBody::Chunk> chunk) {
     if (!chunk) return refuse_body_error(chunk.error());
-    if (!*chunk) return check();
+    if (!*chunk) {
+      return with_quota([this] {
+        if (within_quota(body_.size())) check();
+      });
+    }
     const auto most = caller_.hosted->max_manifest_bytes;
     if ((*chunk)->size() > most - body_.size()) return refuse_too_large(most);
     body_ += **chunk;
@@ -117,10 +121,12 @@ void ManifestPut::store(Checked checked) {
     if (!fixing_rule(*caller_.hosted, repository_, tag).empty()) push.fixed_tags.push_back(tag);
   }
   digest_ = push.digest;
+  size_ = push.bytes->size();
   subject_ = push.subject;
   parts_.store->hosted().put_manifest(
       std::move(push), parts_.loop, guarded([this](base::Result<void> result) {
         if (!result) return refuse_error(result.error());
+        count_quota(size_);
         auto response = begin(201);
         response.headers.add("Location",
                              base::format("/v2/{}/manifests/{}", repository_, registry::to_string(reference_)));

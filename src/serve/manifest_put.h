@@ -33,6 +33,7 @@ class ManifestPut final : public PushExchange {
   registry::Reference reference_;
   std::string query_, content_type_, body_;
   std::vector<std::string> tags_;
+  std::size_t size_ = 0;
   std::optional<base::Digest> digest_, subject_;  // of the answer
 };
 

@@ -1,5 +1,6 @@
 #include "push_exchange.h"
 
+#include "quota.h"
 #include "shoal/base/format.h"
 #include "shoal/registry/push.h"
 
@@ -65,6 +66,35 @@ void PushExchange::refuse_too_large(std::uint64_t most) {
   refuse(413, "SIZE_INVALID", base::format("more than {} bytes are not taken here", most));
 }
 
+void PushExchange::with_quota(base::UniqueFunction<void()> go) {
+  const auto& options = caller_.hosted;
+  const auto* quota = quota_of(*options, repository_);
+  if (quota == nullptr) return go();
+  if (const auto used = caller_.quotas->used(*quota, parts_.clock.steady_now())) {
+    quota_used_ = *used;
+    return go();
+  }
+  on_pool([hosted = &parts_.store->hosted(), options, quota] { return measure_quota(*hosted, *options, *quota); },
+          [this, quota, go = std::move(go)](std::uint64_t bytes) mutable {
+            caller_.quotas->measured(*quota, bytes, parts_.clock.steady_now());
+            quota_used_ = bytes;
+            go();
+          });
+}
+
+bool PushExchange::within_quota(std::uint64_t more) {
+  const auto* quota = quota_of(*caller_.hosted, repository_);
+  if (quota == nullptr || (quota_used_ <= quota->bytes && more <= quota->bytes - quota_used_)) return true;
+  refuse(413, "DENIED",
+         base::format("the quota of {} is {} bytes; {} are used, and this needs {} more", quota->repositories,
+                      quota->bytes, quota_used_, more));
+  return false;
+}
+
+void PushExchange::count_quota(std::uint64_t bytes) {
+  if (const auto* quota = quota_of(*caller_.hosted, repository_)) caller_.quotas->took(*quota, bytes);
+}
+
 void UploadExchange::resume(const std::string& session, std::string content_range, base::UniqueFunction<void()> ready) {
   std::optional<registry::ChunkRange> range;
   if (!content_range.empty()) {
@@ -110,7 +140,9 @@ bool UploadExchange::fits(std::uint64_t more) const {
 void UploadExchange::feed(base::UniqueFunction<void()> fed) {
   if (!fits(body_length().value_or(0))) return refuse_too_large(caller_.hosted->max_blob_bytes);
   fed_ = std::move(fed);
-  pump();
+  with_quota([this] {
+    if (within_quota(length_ + body_length().value_or(0))) pump();
+  });
 }
 
 void UploadExchange::pump() {
@@ -139,6 +171,7 @@ void UploadExchange::took(const http::RequestBody::Chunk& chunk) {
     stop();
     return refuse_too_large(caller_.hosted->max_blob_bytes);
   }
+  if (!within_quota(length_ + chunk->size())) return stop();
   length_ += chunk->size();
   ++in_flight_;
   upload_->append(chunk, [this](base::Result<std::uint64_t> length) {
@@ -166,6 +199,7 @@ void UploadExchange::settle() {
 void UploadExchange::finish(const base::Digest& digest) {
   upload_->finish(digest, [this, digest](base::Result<void> result) {
     if (!result) return refuse_store_error(result.error());
+    count_quota(length_);
     answer_blob(digest);
   });
 }

@@ -18,8 +18,15 @@ class PushExchange : public Exchange {
   void refuse_body_error(const base::Error& error);  // nothing when the client left: no one to tell
   void answer_blob(const base::Digest& digest);      // 201
   void refuse_too_large(std::uint64_t most);
+  // `go` when it is known how much room the repository's quota leaves: at once, or when it has been measured.
+  void with_quota(base::UniqueFunction<void()> go);
+  [[nodiscard]] bool within_quota(std::uint64_t more);  // false: refused
+  void count_quota(std::uint64_t bytes);                // they are in
 
   std::string repository_;
+
+ private:
+  std::uint64_t quota_used_ = 0;
 };
 
 // One whose body goes into an upload session, a few chunks at a time. The session stays at what was appended, whatever

@@ -18,6 +18,7 @@
 namespace shoal::serve {
 
 class ServeProbe;
+class QuotaBook;
 // One for the process: registers the request metrics. Shared by all handlers.
 [[nodiscard]] std::shared_ptr<ServeProbe> make_probe(obs::Metrics& metrics);
 
@@ -55,6 +56,7 @@ class DistributionHandler final : public http::Handler {
   std::shared_ptr<const RouteTable> routes_;  // shared by the handlers of all loops, like the two below
   std::shared_ptr<const HostedOptions> hosted_;
   std::shared_ptr<const Access> access_;
+  std::shared_ptr<QuotaBook> quotas_;  // shared with operations, which may outlive this
   http::Handler* fallback_;
 };
 

@@ -332,6 +332,23 @@ TEST(PageAnswer, OwnParametersDoNotReachUpstream) {
   EXPECT_EQ(s.world.upstream.log().back(), "list_tags library/app?n=3&last=b");
 }
 
+TEST(PageAnswer, ReferrersComeFromTheFallbackTagWhereUpstreamHasNoApi) {
+  Serving s;
+  const auto subject = base::digest_of("subject");
+  const auto path = "/v2/app/referrers/" + subject.to_string();
+  const std::string index = R"({"schemaVersion":2,"manifests":[]})";
+  const std::string type = "application/vnd.oci.image.index.v1+json";
+  EXPECT_EQ(s.get(path).response.status, 404) << "an empty list would hide what other tags hold";
+  auto tag = subject.to_string();
+  tag[tag.find(':')] = '-';
+  s.world.upstream.put_manifest("library/app", tag, index, type);
+  s.world.advance(std::chrono::minutes(10));  // "not found" is remembered for a while
+  auto& answer = s.get(path);
+  EXPECT_EQ(answer.response.status, 200);
+  EXPECT_EQ(answer.header("Content-Type"), type);
+  EXPECT_EQ(s.body(answer), index);
+}
+
 TEST(Requests, WritesAreRefused) {
   Serving s;
   auto& answer = s.get("/v2/app/manifests/latest", {}, http::Method::put);

@@ -161,6 +161,23 @@ TEST(HostedRemove, TagsManifestsAndBlobsGo) {
   EXPECT_EQ(node.ask(Method::del, "/v2/team/app/manifests/b").status(), 405);
 }
 
+TEST(HostedQuota, RefusesWithNumbersAndCountsWhatIsThere) {
+  HostedNode node;
+  node.edit([&](HostedOptions& options) { options.quotas = {{"team/small/*", 1000}, {"team/**", 100'000}}; });
+  (void)node.push_blob("team/small/a", some_bytes(600));
+  const auto second = some_bytes(600, 2);
+  const auto query = "?digest=" + base::digest_of(second).to_string();
+  auto& refused = node.ask(Method::post, "/v2/team/small/b/blobs/uploads/" + query, second);
+  EXPECT_EQ(refused.status(), 413);
+  for (const char* number : {"1000", "600", "team/small/*"}) {
+    EXPECT_NE(refused.response.text.find(number), std::string::npos) << refused.response.text;
+  }
+  EXPECT_EQ(node.ask(Method::post, "/v2/team/large/blobs/uploads/" + query, second).status(), 201);
+  node.world.advance(std::chrono::seconds(11));
+  EXPECT_EQ(node.ask(Method::post, "/v2/team/small/b/blobs/uploads/" + query, second).status(), 413) << "measured";
+  (void)node.push_blob("team/small/b", some_bytes(300, 3));
+}
+
 TEST(HostedRead, DamagedBlobIs503WithAReason) {
   HostedNode node;
   const auto digest = node.push_blob("team/app", "precious");
