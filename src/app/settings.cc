@@ -53,6 +53,21 @@ void refuse_shared_address(config::Section root, const Settings& settings) {
   refuse(settings.server.plain_listen, "server.plain_listen");
 }
 
+// A reverse proxy on this machine that speaks TLS would be on a loopback address.
+void warn_of_refused_logins(config::Section root, const Settings& settings) {
+  const auto& access = settings.auth.access;
+  if (!access.policy.enabled || access.allow_plaintext) return;
+  const auto remote = [](const std::vector<net::Address>& addresses) {
+    return std::any_of(addresses.begin(), addresses.end(), [](const net::Address& a) { return !is_loopback(a); });
+  };
+  if (!remote(settings.server.plain_listen) &&
+      (!settings.server.tls.cert_file.empty() || !remote(settings.server.listen)))
+    return;
+  root.section("auth").warn("htpasswd",
+                            "there is an address for other machines without TLS: passwords are refused there, unless "
+                            "auth.allow_plaintext is true");
+}
+
 // "vault read x" is "vault ***": an argument may be the secret itself.
 void hide_arguments(std::string& command) {
   if (const auto blank = command.find(' '); blank != std::string::npos) command.replace(blank + 1, command.npos, "***");
@@ -74,6 +89,7 @@ LoadedSettings load(config::Reader reader, bool read_secrets) {
   settings.admin = read_admin(root.section("admin"));
   settings.log = read_log(root.section("log"));
   refuse_shared_address(root, settings);
+  warn_of_refused_logins(root, settings);
   const auto& report = reader.finish();
   for (const auto& problem : report.errors) loaded.errors.push_back(config::to_string(problem));
   for (const auto& problem : report.warnings) loaded.warnings.push_back(config::to_string(problem));

@@ -324,6 +324,19 @@ TEST(Settings, AnHtpasswdFileThatEverybodyCanReadIsWarnedOf) {
   EXPECT_NE(all(loaded.warnings).find("everyone on this machine can read"), std::string::npos);
 }
 
+TEST(Settings, AnAddressWhereLoginsAreRefusedIsWarnedOf) {
+  const AuthFile file;
+  const auto warned = [](const std::string& yaml) {
+    return all(load(yaml).warnings).find("passwords are refused there") != std::string::npos;
+  };
+  const std::string auth = "auth: {htpasswd: " + file.path;
+  EXPECT_TRUE(warned(auth + "}\nserver: {listen: [\"0.0.0.0:5000\"]}"));
+  EXPECT_TRUE(warned(auth + "}\nserver: {plain_listen: [\"10.0.0.1:5002\"]}"));
+  EXPECT_FALSE(warned(auth + ", allow_plaintext: true}\nserver: {listen: [\"0.0.0.0:5000\"]}"));
+  EXPECT_FALSE(warned(auth + "}\nserver: {listen: [\"127.0.0.1:5000\", \"[::1]:5000\"]}"));
+  EXPECT_FALSE(warned("server: {listen: [\"0.0.0.0:5000\"]}"));
+}
+
 TEST(Settings, AnHtpasswdFileWithoutUsersIsWarnedOf) {
   const AuthFile file("");
   EXPECT_NE(all(load("auth: {htpasswd: " + file.path + "}").warnings).find("has no users"), std::string::npos);
