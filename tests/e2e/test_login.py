@@ -126,6 +126,30 @@ class TestWire(LoginCase):
         self.assertIn('"ann"', text)
 
 
+class TestMirrored(case.Case):
+    def test_rules_hold_for_what_is_mirrored_in_every_style_of_address(self):
+        up = self.upstream()
+        up.add("team/app", images.small_image("m"), "v1")
+        up.add("open/app", images.small_image("o"), "v1")
+        path = os.path.join(self.dir, "htpasswd")
+        with open(path, "w") as f:
+            f.write(hash_password(*ANN) + hash_password(*BOB))
+        os.chmod(path, 0o600)
+        node = self.shoal(up, {"auth": {"htpasswd": path, "rules": [
+            {"repositories": ["docker.io/team/**"], "users": ["bob"], "actions": ["pull"]},
+            {"repositories": ["docker.io/open/**"], "users": ["anonymous"], "actions": ["pull"]}]}})
+        for way in ("/v2/%s/manifests/v1", "/v2/docker.io/%s/manifests/v1", "/docker.io/v2/%s/manifests/v1",
+                    "/v2/%s/manifests/v1?ns=docker.io"):
+            self.assertEqual(node.get(way % "team/app").status, 401, way)
+            self.assertEqual(node.get(way % "team/app", basic(ANN)).status, 403, way)
+            self.assertEqual(node.get(way % "team/app", basic(BOB)).status, 200, way)
+            self.assertEqual(node.get(way % "open/app").status, 200, way)
+        # passwords of ours are nobody else's business
+        for request in up.log:
+            for user in (ANN, BOB):
+                self.assertNotIn(basic(user)["Authorization"], str(request.headers))
+
+
 class TestDocker(LoginCase):
     def setUp(self):
         super().setUp()
