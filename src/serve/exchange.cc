@@ -150,7 +150,8 @@ void Exchange::read_body(base::UniqueFunction<void(base::Result<http::RequestBod
 }
 
 void Exchange::send(http::Response response) {
-  const bool short_rest = body_length_.value_or(0) <= kDrainBytes;
+  // Of unknown length it might never end.
+  const bool short_rest = body_length_ && *body_length_ <= kDrainBytes;
   if (!body_ || reading_ || waits_for_continue_ || !short_rest) return send_now(std::move(response));
   send_after_body(std::move(response), 0);
 }
