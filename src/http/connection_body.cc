@@ -33,6 +33,7 @@ void Connection::begin_streamed_body() {
   parser_.stream_body(body_);
   parser_.request().stream = body_;
   receiving_ = true;
+  unread_input_ = false;  // what is behind the head is the body; what is behind that will be in kept_
   owes_continue_ = parser_.expects_continue();
   if (limit > 0 && length.value_or(0) > limit) {
     break_body(base::Error(base::ErrorKind::full, "request body: longer than the limit"));

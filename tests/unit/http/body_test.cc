@@ -116,6 +116,12 @@ std::vector<Case> cases() {
        "",
        {"ab"},
        base::ErrorKind::invalid},
+      {"a chunk that llhttp takes to have ended",
+       kPut + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\xe8"
+              "0\r\n\r\n",
+       "201",
+       {"hello$"},
+       {}},
       {"at max_stream_bytes",
        kPut + "Transfer-Encoding: chunked\r\n\r\n40\r\n" + std::string(64, 'c') + "\r\n0\r\n\r\n",
        "201",
@@ -312,6 +318,19 @@ TEST(StreamedBody, a_client_that_leaves_drops_the_operation) {
     uploads.answer(201);
     ASSERT_EQ(uploads.ends.size(), 1U);
     EXPECT_FALSE(uploads.ends[0].complete);
+  }
+}
+
+TEST(StreamedBody, a_client_that_ends_behind_its_body_is_answered_and_closed) {
+  for (const bool first_answer : {true, false}) {
+    Bench bench;
+    Uploads uploads(bench);
+    (void)bench.stream->arrive(kPut + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
+    if (first_answer) bench.loop.run_all();
+    (void)bench.stream->end();
+    bench.loop.run_all();
+    EXPECT_EQ(bench.statuses(), "201");
+    EXPECT_FALSE(bench.open());
   }
 }
 
