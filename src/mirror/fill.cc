@@ -15,8 +15,10 @@ namespace {
 constexpr std::size_t kGather = 1 << 20;    // one append at most, while others are under way
 constexpr std::size_t kBatch = 256 * 1024;  // so much goes on its way at once; less waits for more, but not for long
 constexpr std::chrono::milliseconds kLinger{1};
-constexpr std::uint64_t kFruitful = 256 * 1024;  // an attempt that brought so much does not count as fruitless
-constexpr unsigned kDoubtSizeAfter = 3;          // fruitless attempts, before what a manifest says is doubted
+constexpr std::uint64_t kUnsizedFirstLook = 16 << 20;  // of a blob whose size nobody told: may there be room for it?
+constexpr std::uint64_t kUnsizedShare = 4;             // ... if it is that many times what has come
+constexpr std::uint64_t kFruitful = 256 * 1024;        // an attempt that brought so much does not count as fruitless
+constexpr unsigned kDoubtSizeAfter = 3;                // fruitless attempts, before what a manifest says is doubted
 
 }  // namespace
 
@@ -42,7 +44,8 @@ Fill::Fill(const Parts& parts, const MirrorOptions& options, const base::Digest&
       kept_(kept),
       state_(std::make_shared<FillState>()),
       began_(parts.loop.now()),
-      last_progress_(parts.loop.now()) {
+      last_progress_(parts.loop.now()),
+      look_for_room_at_(kUnsizedFirstLook) {
   sources_.push_back(std::move(source));
   if (size) state_->set_size(*size);
   if (proven) state_->proved();
@@ -221,10 +224,18 @@ fetch::Flow Fill::on_data(std::string_view bytes) {
     drop_source({Refusal::Kind::too_large, too_large(source().registry, limit), {}});
     return fetch::Flow::go_on;
   }
+  if (!size && kept_ && received_ >= look_for_room_at_) look_for_room();
   flush_soon();
   paused_ = congested();
   resume_if_room();
   return paused_ ? fetch::Flow::pause : fetch::Flow::go_on;
+}
+
+// A body that does not say where it ends must not push everything else out of the cache before it is found too large.
+void Fill::look_for_room() {
+  look_for_room_at_ = 2 * received_;
+  if (parts_.index.store().admit(kUnsizedShare * received_) == store::Admission::keep) return;
+  stop_keeping("its size is not known, and there may be no room for it");
 }
 
 // A reader that has nothing left to take cannot make room: then bytes must come, whatever is in memory.

@@ -71,6 +71,7 @@ class Fill final : private upstream::BlobSink {
   void flush_soon();
   void flush();
   void appended(const std::shared_ptr<const std::string>& bytes, const base::Result<std::uint64_t>& result);
+  void look_for_room();
   void stop_keeping(std::string_view why);
   void only_hash();
   void drained();
@@ -136,6 +137,7 @@ class Fill final : private upstream::BlobSink {
   bool started_ = false;
   base::SteadyTime began_{};
   base::SteadyTime last_progress_{};
+  std::uint64_t look_for_room_at_;
   std::vector<Answer> answers_;
   base::Lifetime life_;
 };

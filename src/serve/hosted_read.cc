@@ -46,9 +46,15 @@ mirror::Outcome<std::unique_ptr<mirror::Blob>> open_hosted_blob(const Distributi
     if (open.error().kind() == base::ErrorKind::not_found && store.find_manifest(digest)) {
       return not_here("blob", repository, digest.to_string());  // a manifest's digest
     }
+    // Who looks may be about to push it, and must not be told to leave it out.
+    if (purpose == Purpose::look) return not_here("blob", repository, digest.to_string());
     return damaged(parts, repository, digest.to_string(), open.error().message());
   }
-  if (purpose == Purpose::pull) store.touch_blob(digest);
+  if (purpose == Purpose::pull) {
+    store.touch_blob(digest);
+  } else {  // a pusher will count on it
+    store.hosted().touch_link(repository, digest);
+  }
   return mirror::stored_blob(std::move(*open), mirror::Provenance{});
 }
 
@@ -72,7 +78,11 @@ mirror::Outcome<mirror::ManifestAnswer> find_hosted_manifest(const DistributionH
     if (store.find_blob(*digest)) return not_here("manifest", repository, name);  // a blob's digest
     return damaged(parts, repository, digest->to_string(), "no such manifest in the index");
   }
-  if (purpose == Purpose::pull) store.touch_manifest(*digest);
+  if (purpose == Purpose::pull) {
+    store.touch_manifest(*digest);
+  } else {
+    store.hosted().touch_link(repository, *digest);
+  }
   return mirror::ManifestAnswer{*digest, std::move(manifest->media_type), std::move(manifest->bytes), {}, {}};
 }
 

@@ -170,6 +170,11 @@ void FillDisk::append(const std::string& bytes, Answer<std::uint64_t> answer) {
   answer(length_);
 }
 
+void FillDisk::keep_no_more() {
+  if (!lost_)
+    lost_ = base::Error(base::ErrorKind::full, "passed on without being kept").at("keep", digest_.to_string());
+}
+
 base::Result<void> FillDisk::write(const std::string& bytes) {
   auto& space = core_->space;
   if (!space.take(bytes.size())) {

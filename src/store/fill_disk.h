@@ -28,6 +28,7 @@ class FillDisk : public std::enable_shared_from_this<FillDisk> {
 
   void open(std::optional<std::uint64_t> size, Answer<Opened> answer);
   void append(const std::string& bytes, Answer<std::uint64_t> answer);
+  void keep_no_more();  // further appends answer full
   void verify(Answer<bool> answer);
   void publish(const std::string& repository, Answer<OpenBlob> answer);
   void restart(const std::string& reason, Answer<Opened> answer);

@@ -48,6 +48,11 @@ void LocalFill::append(std::shared_ptr<const std::string> bytes, Done<std::uint6
   });
 }
 
+void LocalFill::discard() {
+  discard_ = true;
+  disk_->run([](FillDisk& disk) { disk.keep_no_more(); });
+}
+
 void LocalFill::verify(Done<bool> done) {
   disk_->run([answer = on_loop<bool>(std::move(done))](FillDisk& disk) mutable { disk.verify(std::move(answer)); });
 }

@@ -20,7 +20,7 @@ class LocalFill final : public FillFile {
   void verify(Done<bool> done) override;
   void publish(std::string repository, Done<OpenBlob> done) override;
   void restart(std::string reason, Done<void> done) override;
-  void discard() override { discard_ = true; }
+  void discard() override;
   [[nodiscard]] std::shared_ptr<const base::File> file() const override { return file_; }
 
  private:

@@ -133,6 +133,21 @@ TEST_P(StoreContract, DiscardedFillLeavesNothing) {
   EXPECT_EQ(rig.open_fill(*next).value_or(9), 0U);
 }
 
+TEST_P(StoreContract, AfterDiscardNothingMoreIsKeptButTheHashGoesOn) {
+  const std::string bytes = "one two";
+  auto fill = rig.begin(base::digest_of(bytes));
+  ASSERT_TRUE(rig.open_fill(*fill).ok());
+  ASSERT_TRUE(rig.append(*fill, "one ").ok());
+  const auto file = fill->file();
+  fill->discard();
+  const auto refused = rig.append(*fill, "two");
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().kind(), base::ErrorKind::full);
+  EXPECT_TRUE(rig.verify(*fill).value_or(false));
+  char kept[8] = {};
+  EXPECT_EQ(::pread(file->fd(), kept, sizeof kept, 0), 4);
+}
+
 TEST_P(StoreContract, ManifestTagAndNegativeRecordsReadBack) {
   const auto bytes = shared("{\"schemaVersion\":2}");
   const auto digest = base::digest_of(*bytes);

@@ -124,7 +124,10 @@ class MemoryFill final : public store::FillFile {
         std::move(done));
   }
 
-  void discard() override { discard_ = true; }
+  void discard() override {
+    discard_ = true;
+    strand_.post([disk = disk_] { disk->lost = true; });
+  }
   [[nodiscard]] std::shared_ptr<const base::File> file() const override { return file_; }
 
  private:

@@ -83,7 +83,8 @@ class FillFile {
   // readers that hold file() keep the old one.
   virtual void restart(std::string reason, Done<void> done) = 0;
 
-  // Delete the file when this object goes (blob passed through, upstream says 404).
+  // Keep nothing more (each further append answers full) and delete the file when this object goes: the blob passes
+  // through, or upstream says 404. What was written stays readable until then.
   virtual void discard() = 0;
 
   [[nodiscard]] virtual std::shared_ptr<const base::File> file() const = 0;  // null before open() is done

@@ -287,6 +287,33 @@ TEST(DiskFull, LastReaderThatLeavesDuringARetryEndsIt) {
   EXPECT_EQ(world.upstream.blob_calls(), 1U);
 }
 
+// A body that does not say where it ends must not push everything else out first.
+TEST(DiskFull, BlobOfUnknownSizeIsKeptOnlyWhileThereWouldBeRoomForMore) {
+  MirrorWorld world;
+  world.store.admit_up_to(40 << 20);
+  world.upstream.manual_blobs(true);
+  const auto bytes = some_bytes(20 << 20);
+  const auto digest = base::digest_of(bytes);
+  auto asked = world.open(kApp, digest);
+  world.run();
+  auto call = world.upstream.blob_call(0);
+  call->start(0, std::nullopt);
+  world.run();
+  ASSERT_TRUE(asked->ok());
+  Body body(asked->value()->read_all());
+  body.follow();
+  for (std::size_t at = 0; at < bytes.size(); at += 1 << 20) {
+    call->data(bytes.substr(at, 1 << 20));
+    world.advance(std::chrono::milliseconds(2));
+  }
+  call->end();
+  world.run();
+  EXPECT_TRUE(body.ended);
+  EXPECT_TRUE(body.bytes == bytes);
+  EXPECT_FALSE(world.store.has_blob(digest));
+  EXPECT_EQ(world.store.fills_running(), 0U);
+}
+
 TEST(DiskFull, FileThatCannotBeOpenedIsPassedThrough) {
   MirrorWorld world;
   world.store.fail_open(true);
