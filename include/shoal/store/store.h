@@ -108,12 +108,12 @@ struct Usage {
 
 // What one step of the scrubber saw.
 struct ScrubReport {
-  std::uint64_t blobs = 0;         // looked at to their end
-  std::uint64_t bytes = 0;         // read
-  std::uint64_t damaged = 0;       // not held any more
-  std::uint64_t renewed = 0;       // sound, but another file than the one recorded
+  std::uint64_t blobs = 0;           // looked at to their end
+  std::uint64_t bytes = 0;           // read
+  std::uint64_t damaged = 0;         // not held any more
+  std::uint64_t renewed = 0;         // sound, but another file than the one recorded
   std::vector<std::string> names{};  // digests of the damaged, at most 100
-  bool whole = false;              // that was the end of a pass; the next step begins another
+  bool whole = false;                // that was the end of a pass; the next step begins another
 };
 
 enum class Admission { keep, pass_through };
