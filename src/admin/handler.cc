@@ -130,7 +130,7 @@ void AdminHandler::Impl::collect_garbage(std::string_view query, http::Responder
     query.remove_prefix(std::min(query.find('&'), query.size() - 1) + 1);
   }
   parts.node.collect_garbage(
-      request, [request, answer = jobs.answer(std::move(responder))](base::Result<store::GcReport> result) mutable {
+      request, [request, answer = jobs.answer(std::move(responder))](base::Result<GcOutcome> result) mutable {
         answer(gc_reply(result, request));
       });
 }

@@ -160,15 +160,18 @@ http::Response scrub_reply(const store::ScrubReport& report) {
                           {"whole", report.whole}});
 }
 
-http::Response gc_reply(const base::Result<store::GcReport>& result, const GcRequest& request) {
+http::Response gc_reply(const base::Result<GcOutcome>& result, const GcRequest& request) {
   if (!result) return error_reply(result.error());
+  const auto& [retention, garbage] = *result;
   return json_reply(200, {{"dry_run", request.dry_run},
-                          {"repositories", result->repositories},
-                          {"manifests_removed", result->manifests_removed},
-                          {"links_removed", result->links_removed},
-                          {"blobs_removed", result->blobs_removed},
-                          {"bytes_freed", result->bytes_freed},
-                          {"uploads_removed", result->uploads_removed}});
+                          {"tags_removed", retention.tags_removed},
+                          {"tags", retention.names},
+                          {"repositories", garbage.repositories},
+                          {"manifests_removed", garbage.manifests_removed},
+                          {"links_removed", garbage.links_removed},
+                          {"blobs_removed", garbage.blobs_removed},
+                          {"bytes_freed", garbage.bytes_freed},
+                          {"uploads_removed", garbage.uploads_removed}});
 }
 
 }  // namespace shoal::admin

@@ -23,6 +23,6 @@ void set_pin(store::Store& store, base::Executor& on, std::string_view digest, P
 
 // One step of the scrubber, over the whole store.
 [[nodiscard]] http::Response scrub_reply(const store::ScrubReport& report);
-[[nodiscard]] http::Response gc_reply(const base::Result<store::GcReport>& result, const GcRequest& request);
+[[nodiscard]] http::Response gc_reply(const base::Result<GcOutcome>& result, const GcRequest& request);
 
 }  // namespace shoal::admin

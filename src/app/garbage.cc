@@ -26,7 +26,7 @@ store::PutState last_state(base::WallTime at) {
 }  // namespace
 
 Garbage::Garbage(store::Store& store, base::Executor& pool, base::Clock& clock, obs::Metrics& metrics)
-    : store_(store), pool_(pool), clock_(clock), probe_(metrics), last_(clock.wall_now()) {
+    : store_(store), pool_(pool), clock_(clock), probe_(metrics), last_(clock.wall_now()), strand_(pool) {
   const auto saved = store_.find_state(kLastKey);
   const auto last = saved ? parse_seconds(*saved) : std::nullopt;
   if (last && *last <= last_) {
@@ -36,8 +36,9 @@ Garbage::Garbage(store::Store& store, base::Executor& pool, base::Clock& clock, 
   }
 }
 
-void Garbage::set_options(std::chrono::seconds interval, store::GcOptions options) {
+void Garbage::set_options(std::chrono::seconds interval, store::GcOptions options, sync::RetentionOptions retention) {
   const std::lock_guard lock(mutex_);
+  retention_ = std::move(retention);
   interval_ = interval;
   options_ = options;
 }
@@ -48,6 +49,7 @@ store::GcOptions Garbage::options() const {
 }
 
 void Garbage::stop() {
+  strand_.stop();
   const std::lock_guard lock(mutex_);
   stopped_ = true;
 }
@@ -61,6 +63,7 @@ void Garbage::run_if_due() {
 }
 
 void Garbage::run(store::GcOptions options, Done done) {
+  sync::RetentionOptions retention;
   {
     const std::lock_guard lock(mutex_);
     if (running_) {
@@ -71,40 +74,66 @@ void Garbage::run(store::GcOptions options, Done done) {
       return;
     }
     running_ = true;
+    retention = retention_;
   }
   probe_.began();
   const auto began = clock_.steady_now();
+  retention.dry_run = options.dry_run;
+  strand_.post([this, options, began, retention = std::move(retention), done = std::move(done)]() mutable {
+    if (retention.rules.empty()) return retained(options, began, std::move(done), sync::RetentionReport{});
+    run_ = std::make_unique<sync::RetentionRun>(store_, strand_, clock_, std::move(retention));
+    run_->start([this, options, began, done = std::move(done)](base::Result<sync::RetentionReport> result) mutable {
+      retained(options, began, std::move(done), std::move(result));
+    });
+  });
+}
+
+void Garbage::retained(const store::GcOptions& options, base::SteadyTime began, Done done,
+                       base::Result<sync::RetentionReport> result) {
+  if (!result) {
+    base::Result<admin::GcOutcome> failed(result.error());
+    ended(options, began, failed);
+    if (done) done(std::move(failed));
+    return;
+  }
   store_.hosted().collect_garbage(
-      options, pool_, [this, options, began, done = std::move(done)](base::Result<store::GcReport> result) mutable {
-        ended(options, began, result);
-        if (done) done(std::move(result));
+      options, pool_,
+      [this, options, began, retention = std::move(*result),
+       done = std::move(done)](base::Result<store::GcReport> report) mutable {
+        auto outcome = report ? base::Result<admin::GcOutcome>(admin::GcOutcome{std::move(retention), *report})
+                              : base::Result<admin::GcOutcome>(report.error());
+        ended(options, began, outcome);
+        if (done) done(std::move(outcome));
       });
 }
 
 void Garbage::ended(const store::GcOptions& options, base::SteadyTime began,
-                    const base::Result<store::GcReport>& result) {
+                    const base::Result<admin::GcOutcome>& outcome) {
+  const bool ok = outcome.ok();
   const std::chrono::duration<double> took = clock_.steady_now() - began;
   {
     // A failed one, too, is not tried again before its time: the reason is in the log, and `shoal gc` is there.
     const std::lock_guard lock(mutex_);
     running_ = false;
     if (!options.dry_run) last_ = clock_.wall_now();
-    if (!options.dry_run && result && !stopped_) store_.commit({last_state(last_)}, pool_, nullptr);
+    if (!options.dry_run && ok && !stopped_) store_.commit({last_state(last_)}, pool_, nullptr);
   }
-  if (!result) {
+  if (!ok) {
     probe_.failed();
-    if (result.error().kind() == base::ErrorKind::cancelled) return;  // the node stops
-    obs::error(Category::app, "garbage collection failed after {:.1f} s: {}", took.count(), result.error().message());
+    if (outcome.error().kind() == base::ErrorKind::cancelled) return;  // the node stops
+    obs::error(Category::app, "garbage collection failed after {:.1f} s: {}", took.count(), outcome.error().message());
     return;
   }
   if (options.dry_run) return probe_.looked();
+  const auto* result = &outcome->garbage;
   probe_.done(*result, took);
   const bool idle = result->repositories == 0 && result->uploads_removed == 0;  // a mirror that hosts nothing
   obs::log(idle ? obs::Level::debug : obs::Level::info, Category::app,
-           "garbage collected in {:.1f} s: {} repositories seen; removed {} manifests, {} links, {} blobs ({} bytes), "
+           "garbage collected in {:.1f} s: {} repositories seen; removed {} tags by retention rules, {} manifests, {} "
+           "links, {} blobs ({} bytes), "
            "{} abandoned uploads",
-           took.count(), result->repositories, result->manifests_removed, result->links_removed, result->blobs_removed,
-           result->bytes_freed, result->uploads_removed);
+           took.count(), result->repositories, outcome->retention.tags_removed, result->manifests_removed,
+           result->links_removed, result->blobs_removed, result->bytes_freed, result->uploads_removed);
 }
 
 }  // namespace shoal::app

@@ -1,4 +1,5 @@
-// Garbage: when the hosted repositories are swept, and what is said about it. The sweep itself is the store's.
+// Garbage: when the hosted repositories are swept, and what is said about it: first the retention rules take tags away
+// (sync), then what nothing leads to goes (store).
 // Any thread; run_if_due() is the main thread's, now and then. Outlives the pool's last task.
 #pragma once
 
@@ -6,6 +7,8 @@
 #include <mutex>
 
 #include "garbage_probe.h"
+#include "gated_strand.h"
+#include "shoal/admin/admin.h"
 #include "shoal/base/clock.h"
 #include "shoal/base/loop.h"
 #include "shoal/store/store.h"
@@ -14,12 +17,13 @@ namespace shoal::app {
 
 class Garbage {
  public:
-  using Done = base::UniqueFunction<void(base::Result<store::GcReport>)>;
+  using Done = base::UniqueFunction<void(base::Result<admin::GcOutcome>)>;
 
   // When the last one ended comes from the store, so that restarts do not put the next one off for ever.
   Garbage(store::Store& store, base::Executor& pool, base::Clock& clock, obs::Metrics& metrics);
 
-  void set_options(std::chrono::seconds interval, store::GcOptions options);  // 0: never by itself
+  // 0: never by itself.
+  void set_options(std::chrono::seconds interval, store::GcOptions options, sync::RetentionOptions retention);
   [[nodiscard]] store::GcOptions options() const;
   void run_if_due();
   void stop();  // before the store goes; what ends afterwards is not written down
@@ -27,7 +31,9 @@ class Garbage {
   void run(store::GcOptions options, Done done);
 
  private:
-  void ended(const store::GcOptions& options, base::SteadyTime began, const base::Result<store::GcReport>& result);
+  void retained(const store::GcOptions& options, base::SteadyTime began, Done done,
+                base::Result<sync::RetentionReport> result);
+  void ended(const store::GcOptions& options, base::SteadyTime began, const base::Result<admin::GcOutcome>& result);
 
   store::Store& store_;
   base::Executor& pool_;
@@ -36,9 +42,12 @@ class Garbage {
   mutable std::mutex mutex_;
   std::chrono::seconds interval_{0};  // under the mutex, as all below
   store::GcOptions options_;
+  sync::RetentionOptions retention_;
   base::WallTime last_;
   bool running_ = false;
   bool stopped_ = false;
+  GatedStrand strand_;
+  std::unique_ptr<sync::RetentionRun> run_;  // the last one; on the strand
 };
 
 }  // namespace shoal::app

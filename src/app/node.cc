@@ -35,6 +35,14 @@ Worker::Policy make_policy(const Settings& settings) {
           std::make_shared<const serve::Access>(settings.auth.access)};
 }
 
+sync::RetentionOptions retention_of(const Settings& settings) {
+  sync::RetentionOptions retention{settings.registry.retention, {}, false};
+  for (const auto& fixed : settings.registry.hosted.fixed_tags) {
+    retention.fixed_tags.emplace_back(fixed.repositories, fixed.tags);
+  }
+  return retention;
+}
+
 void warn_of_few_files(const Settings& settings) {
   const auto files = raise_file_limit();
   const auto wanted = settings.server.http.max_connections * loops_of(settings) + kOtherFiles;
@@ -76,7 +84,7 @@ base::Result<void> Node::open_store() {
   if (!store) return store.error();
   store_ = std::move(*store);
   garbage_ = std::make_unique<Garbage>(*store_, *pool_, clock_, metrics_);
-  garbage_->set_options(settings.registry.gc_interval, settings.registry.gc);
+  garbage_->set_options(settings.registry.gc_interval, settings.registry.gc, retention_of(settings));
   scrubbing_ = std::make_unique<Scrubbing>(*store_, *pool_, clock_, metrics_, settings.scrub_rate);
   authenticator_ = std::make_unique<auth::Authenticator>(
       *pool_, clock_, auth::AuthenticatorOptions{.max_running = login_threads(settings)});
@@ -215,7 +223,7 @@ void Node::apply(LoadedSettings next) {
     tls_->replace(settings.server.tls_context);
     certificate_.watch(*settings.server.tls_context, clock_.wall_now());
   }
-  garbage_->set_options(settings.registry.gc_interval, settings.registry.gc);
+  garbage_->set_options(settings.registry.gc_interval, settings.registry.gc, retention_of(settings));
   mirror_->set_options(settings.mirror);
   next.values = values_in_force(loaded_.values, next.values);
   auto text = settings_text(next.values);
@@ -293,7 +301,7 @@ std::string Node::config_text() const {
   return config_text_;
 }
 
-void Node::collect_garbage(admin::GcRequest request, base::UniqueFunction<void(base::Result<store::GcReport>)> done) {
+void Node::collect_garbage(admin::GcRequest request, base::UniqueFunction<void(base::Result<admin::GcOutcome>)> done) {
   auto options = garbage_->options();
   options.dry_run = request.dry_run;
   options.untagged = options.untagged || request.untagged;

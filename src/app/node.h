@@ -54,7 +54,7 @@ class Node final : public admin::NodeView {
   [[nodiscard]] std::string config_text() const override;
   void reload(base::UniqueFunction<void(admin::ReloadReport)> done) override;
   void collect_garbage(admin::GcRequest request,
-                       base::UniqueFunction<void(base::Result<store::GcReport>)> done) override;
+                       base::UniqueFunction<void(base::Result<admin::GcOutcome>)> done) override;
 
  private:
   Node(const ServeRequest& request, LoadedSettings loaded, Wakeups& wakeups);

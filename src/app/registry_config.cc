@@ -43,6 +43,35 @@ std::chrono::seconds whole_seconds(std::chrono::milliseconds time) {
   return std::chrono::ceil<std::chrono::seconds>(time);
 }
 
+registry::RetentionRule read_retention_rule(config::Section section) {
+  using Keep = registry::RetentionRule::Keep;
+  registry::RetentionRule rule;
+  rule.repositories = section.list("repositories", {"**"});
+  rule.tags = section.list("tags", {"**"});
+  rule.except_tags = section.list("except_tags", {});
+  if (rule.repositories.empty()) section.fail("repositories", "names none");
+  if (rule.tags.empty()) section.fail("tags", "names none");
+  const std::pair<const char*, const std::vector<std::string>*> lists[] = {
+      {"repositories", &rule.repositories}, {"tags", &rule.tags}, {"except_tags", &rule.except_tags}};
+  for (const auto& [key, patterns] : lists) {
+    for (const auto& pattern : *patterns) check(section, key, pattern);
+  }
+  if (!section.has("keep")) section.fail("keep", "says what stays: it is needed");
+  rule.keep = section.choice("keep", Keep::always,
+                             {{"always", Keep::always},
+                              {"latest_pushed", Keep::latest_pushed},
+                              {"latest_pulled", Keep::latest_pulled},
+                              {"pushed_within", Keep::pushed_within},
+                              {"pulled_within", Keep::pulled_within}});
+  const bool counts = rule.keep == Keep::latest_pushed || rule.keep == Keep::latest_pulled;
+  const bool lasts = rule.keep == Keep::pushed_within || rule.keep == Keep::pulled_within;
+  if (counts != section.has("count")) section.fail("count", "goes with latest_pushed and latest_pulled");
+  if (lasts != section.has("within")) section.fail("within", "goes with pushed_within and pulled_within");
+  rule.count = static_cast<std::uint64_t>(section.integer("count", 1, {1, 1'000'000'000}));
+  rule.within = whole_seconds(section.duration("within", 1h, {1min, 24h * 36500}));
+  return rule;
+}
+
 }  // namespace
 
 std::vector<std::string> read_hosted(config::Section root, const Settings& settings) {
@@ -77,6 +106,7 @@ RegistrySettings read_registry(config::Section section, store::StoreOptions& sto
     section.fail("gc_interval", "must be 0, or 1m or more");
   registry.gc.grace = whole_seconds(section.duration("gc_grace", registry.gc.grace));
   registry.gc.untagged = section.boolean("gc_untagged", registry.gc.untagged);
+  for (auto& rule : section.items("retention")) registry.retention.push_back(read_retention_rule(rule));
   if (registry.gc.grace < 1h) {
     section.warn("gc_grace", "a push that takes longer than this may lose layers before its manifest comes");
   }

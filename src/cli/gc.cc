@@ -30,6 +30,12 @@ int collect(const GcFlags& flags) {
   if (!reply) return code;
   const char* would = flags.dry_run ? "would remove" : "removed";
   const char* free = flags.dry_run ? "would free" : "freed";
+  if (const auto tags = number(*reply, "tags_removed"); tags > 0) {
+    std::printf("%s %llu tags that no retention rule keeps:\n", would, tags);
+    for (const auto& name : reply->value("tags", nlohmann::json::array())) {
+      if (name.is_string()) std::printf("  %s\n", name.get<std::string>().c_str());
+    }
+  }
   std::printf("%s %llu manifests, %llu links to blobs, %llu blobs and %llu abandoned uploads of %llu repositories\n",
               would, number(*reply, "manifests_removed"), number(*reply, "links_removed"),
               number(*reply, "blobs_removed"), number(*reply, "uploads_removed"), number(*reply, "repositories"));
@@ -44,6 +50,8 @@ void add_gc(CLI::App& app, Run& run) {
   auto* command = app.add_subcommand("gc", "Removes what no image of a hosted repository needs any more");
   command->footer(
       "Example:\n  shoal gc --dry-run\n  shoal gc --untagged\n\n"
+      "Retention rules (registry.retention) take their tags away first; a dry run does not count what that would "
+      "free.\n"
       "Runs beside pushes and pulls. What was pushed within registry.gc_grace stays. The cache is not touched: it\n"
       "keeps to its size by itself.");
   auto flags = std::make_shared<GcFlags>();  // shared: lives as long as CLI11's callback

@@ -58,13 +58,8 @@ struct RetentionRun::Found {
   std::vector<std::string> tags;  // to go
 };
 
-RetentionRun::RetentionRun(store::Store& store, base::Executor& pool, base::Loop& loop, base::Clock& clock,
-                           RetentionOptions options)
-    : store_(store),
-      pool_(pool),
-      loop_(loop),
-      clock_(clock),
-      options_(std::make_shared<const RetentionOptions>(std::move(options))) {}
+RetentionRun::RetentionRun(store::Store& store, base::Executor& strand, base::Clock& clock, RetentionOptions options)
+    : store_(store), strand_(strand), clock_(clock), options_(std::move(options)) {}
 
 RetentionRun::~RetentionRun() = default;
 
@@ -73,33 +68,32 @@ void RetentionRun::start(Done done) {
   next_repository();
 }
 
-// One repository is looked at on the pool: its tags are at most what one index holds, and go with the answer.
+// A turn of the strand each.
 void RetentionRun::next_repository() {
-  const auto look = [&store = store_, options = options_](const std::string& last, base::WallTime now) {
-    Found found;
-    const auto next = store.hosted().list_hosted(last, 1);
-    if (next.empty()) return found;
-    found.repository = next.front();
-    found.concerned = concerned(*options, found.repository);
-    if (!found.concerned) return found;
-    auto artifacts = tagged_artifacts(store, found.repository);
-    for (auto& artifact : artifacts) artifact.pulled = store.hosted().last_pull(artifact.digest);
-    found.artifacts = artifacts.size();
-    auto going = registry::not_retained(options->rules, found.repository, artifacts, now);
-    std::sort(going.begin(), going.end());
-    for (const auto& artifact : artifacts) {
-      if (!std::binary_search(going.begin(), going.end(), artifact.digest)) continue;
-      for (const auto& tag : artifact.tags) {
-        if (!is_fixed(*options, found.repository, tag)) found.tags.push_back(tag);
-      }
-    }
-    return found;
-  };
-  pool_.post([look, last = repository_, now = clock_.wall_now(), &loop = loop_, watch = life_.watch(), this] {
-    loop.post([found = look(last, now), watch, this]() mutable {
-      if (!watch.gone()) planned(std::move(found));
-    });
+  strand_.post([watch = life_.watch(), this] {
+    if (!watch.gone()) look();
   });
+}
+
+void RetentionRun::look() {
+  Found found;
+  const auto next = store_.hosted().list_hosted(repository_, 1);
+  if (next.empty()) return planned(std::move(found));
+  found.repository = next.front();
+  found.concerned = concerned(options_, found.repository);
+  if (!found.concerned) return planned(std::move(found));
+  auto artifacts = tagged_artifacts(store_, found.repository);
+  for (auto& artifact : artifacts) artifact.pulled = store_.hosted().last_pull(artifact.digest);
+  found.artifacts = artifacts.size();
+  auto going = registry::not_retained(options_.rules, found.repository, artifacts, clock_.wall_now());
+  std::sort(going.begin(), going.end());
+  for (const auto& artifact : artifacts) {
+    if (!std::binary_search(going.begin(), going.end(), artifact.digest)) continue;
+    for (const auto& tag : artifact.tags) {
+      if (!is_fixed(options_, found.repository, tag)) found.tags.push_back(tag);
+    }
+  }
+  planned(std::move(found));
 }
 
 void RetentionRun::planned(Found found) {
@@ -111,7 +105,7 @@ void RetentionRun::planned(Found found) {
   for (const auto& tag : found.tags) {
     if (report_.names.size() < kMaxNames) report_.names.push_back(repository_ + ":" + tag);
   }
-  if (options_->dry_run || found.tags.empty()) return next_repository();
+  if (options_.dry_run || found.tags.empty()) return next_repository();
   obs::info(obs::Category::store, "retention: {} of the tags of {} go", found.tags.size(), repository_);
   going_ = std::move(found.tags);
   remove_some();
@@ -122,7 +116,7 @@ void RetentionRun::remove_some() {
     const auto tag = std::move(going_.back());
     going_.pop_back();
     ++removing_;
-    store_.hosted().remove_tag(repository_, tag, loop_, [watch = life_.watch(), this](base::Result<void> result) {
+    store_.hosted().remove_tag(repository_, tag, strand_, [watch = life_.watch(), this](base::Result<void> result) {
       if (watch.gone() || !done_) return;
       --removing_;
       if (!result && result.error().kind() != base::ErrorKind::not_found) {  // not found: somebody was faster

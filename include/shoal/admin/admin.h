@@ -14,6 +14,7 @@
 #include "shoal/http/server.h"
 #include "shoal/obs/metrics.h"
 #include "shoal/store/store.h"
+#include "shoal/sync/retention_run.h"
 #include "shoal/upstream/state.h"
 
 namespace shoal::admin {
@@ -27,6 +28,11 @@ struct ReloadReport {
 struct GcRequest {
   bool dry_run = false;
   bool untagged = false;  // or as configured
+};
+
+struct GcOutcome {
+  sync::RetentionReport retention;  // came first; all zero without rules
+  store::GcReport garbage;
 };
 
 // What the admin API asks the node; app implements it. Any thread.
@@ -44,7 +50,7 @@ class NodeView {
   [[nodiscard]] virtual std::string config_text() const = 0;               // effective, secrets redacted
   virtual void reload(base::UniqueFunction<void(ReloadReport)> done) = 0;  // `done` once, on any thread
   // The same; may take minutes. ErrorKind::busy: one runs already.
-  virtual void collect_garbage(GcRequest request, base::UniqueFunction<void(base::Result<store::GcReport>)> done) = 0;
+  virtual void collect_garbage(GcRequest request, base::UniqueFunction<void(base::Result<GcOutcome>)> done) = 0;
 };
 
 // References outlive the handlers.

@@ -18,6 +18,7 @@
 #include "shoal/net/stream.h"
 #include "shoal/obs/access_log.h"
 #include "shoal/obs/log.h"
+#include "shoal/registry/retention.h"
 #include "shoal/serve/access.h"
 #include "shoal/serve/hosted.h"
 #include "shoal/store/store.h"
@@ -41,6 +42,7 @@ struct RegistrySettings {
   serve::HostedOptions hosted;
   std::chrono::seconds gc_interval{24 * 3600};  // 0: only when asked
   store::GcOptions gc;
+  std::vector<registry::RetentionRule> retention;
 };
 
 struct AuthSettings {

@@ -1,6 +1,6 @@
 // RetentionRun: one round of the retention rules over the hosted repositories. Removes tags; what no tag leads to any
-// more is the garbage collector's (GcOptions::untagged). Made, used and dropped on one loop; dropping it stops the
-// round after what is under way. Reads the index on the pool, one repository at a time.
+// more is the garbage collector's (GcOptions::untagged). Reads the index, one repository at a time: blocks. All of it
+// runs on `strand`, which runs one function after the other; it is dropped there, or when nothing runs there any more.
 #pragma once
 
 #include <memory>
@@ -33,23 +33,22 @@ class RetentionRun {
  public:
   using Done = base::UniqueFunction<void(base::Result<RetentionReport>)>;
   // All references outlive it.
-  RetentionRun(store::Store& store, base::Executor& pool, base::Loop& loop, base::Clock& clock,
-               RetentionOptions options);
+  RetentionRun(store::Store& store, base::Executor& strand, base::Clock& clock, RetentionOptions options);
   ~RetentionRun();
-  void start(Done done);  // once, later, on the loop; not after destruction
+  void start(Done done);  // any thread; `done` once, on the strand; not after destruction
 
  private:
   struct Found;
   void next_repository();
+  void look();
   void planned(Found found);
   void remove_some();
   void finish(base::Result<void> result);
 
   store::Store& store_;
-  base::Executor& pool_;
-  base::Loop& loop_;
+  base::Executor& strand_;
   base::Clock& clock_;
-  std::shared_ptr<const RetentionOptions> options_;  // shared with the look that runs on the pool
+  const RetentionOptions options_;
   Done done_;
   RetentionReport report_;
   std::string repository_;          // the last one looked at

@@ -27,7 +27,7 @@ class FakeNode final : public NodeView {
   std::vector<std::shared_ptr<upstream::UpstreamState>> upstreams() const override { return states; }
   std::string config_text() const override { return "server:\n  loops: 0\n"; }
   void reload(base::UniqueFunction<void(ReloadReport)> done) override { done(report); }
-  void collect_garbage(GcRequest request, base::UniqueFunction<void(base::Result<store::GcReport>)> done) override {
+  void collect_garbage(GcRequest request, base::UniqueFunction<void(base::Result<GcOutcome>)> done) override {
     gc = request;
     done(gc_answer);
   }
@@ -36,7 +36,7 @@ class FakeNode final : public NodeView {
   std::string stuck;
   ReloadReport report;
   std::optional<GcRequest> gc;
-  base::Result<store::GcReport> gc_answer = store::GcReport{1, 2, 3, 4, 5, 6};
+  base::Result<GcOutcome> gc_answer = GcOutcome{{7, 8, 1, {"team/app:old"}}, {1, 2, 3, 4, 5, 6}};
   std::vector<std::shared_ptr<upstream::UpstreamState>> states;
 };
 

@@ -27,7 +27,7 @@ class GarbageTest : public ::testing::Test {
   }
   void make() {
     garbage_ = std::make_unique<Garbage>(*store_, loop_, clock_, metrics_);
-    garbage_->set_options(24h, {});
+    garbage_->set_options(24h, {}, {});
   }
   std::uint64_t rounds() { return metrics_.counter("shoal_gc_rounds_total", "").value(); }
   // Waits for what was started: a further one is refused until it ended, or starts and ends itself.
@@ -73,7 +73,7 @@ TEST_F(GarbageTest, ARestartDoesNotPutItOff) {
 }
 
 TEST_F(GarbageTest, AnIntervalOfZeroMeansNever) {
-  garbage_->set_options(0s, {});
+  garbage_->set_options(0s, {}, {});
   clock_.advance(24h * 365);
   garbage_->run_if_due();
   loop_.run_all();
@@ -83,7 +83,7 @@ TEST_F(GarbageTest, AnIntervalOfZeroMeansNever) {
 TEST_F(GarbageTest, TwoAtOnceAreRefused) {
   int good = 0, busy = 0;
   for (int i = 0; i < 2; ++i) {
-    garbage_->run({}, [&](base::Result<store::GcReport> result) {
+    garbage_->run({}, [&](base::Result<admin::GcOutcome> result) {
       ++(result ? good : busy);
       if (!result) {
         EXPECT_EQ(result.error().kind(), base::ErrorKind::busy);
@@ -96,7 +96,7 @@ TEST_F(GarbageTest, TwoAtOnceAreRefused) {
 
 TEST_F(GarbageTest, ADryRunDoesNotCount) {
   bool done = false;
-  garbage_->run({.dry_run = true}, [&done](base::Result<store::GcReport> result) { done = result.ok(); });
+  garbage_->run({.dry_run = true}, [&done](base::Result<admin::GcOutcome> result) { done = result.ok(); });
   EXPECT_TRUE(loop_.run_until([&] { return done; }));
   EXPECT_EQ(rounds(), 0U);
   clock_.advance(24h);

@@ -145,6 +145,9 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"registry:\n  quotas: {\"team/**\": lots}\n",
               "shoal.yml:2: registry.quotas.team/**: needs a size such as"},
         Wrong{"registry:\n  quotas: {\"[\": 1GiB}\n", "shoal.yml:2: registry.quotas.[: bad pattern"},
+        Wrong{"registry:\n  retention:\n    - {keep: latest_pushed}\n",
+              "registry.retention.0.count: goes with latest_pushed and latest_pulled"},
+        Wrong{"registry:\n  retention:\n    - {tags: [\"v*\"]}\n", "registry.retention.0.keep: says what stays"},
         Wrong{"registry:\n  gc_interval: 5s\n", "shoal.yml:2: registry.gc_interval: must be 0, or 1m or more"},
         Wrong{"registry:\n  upload_max_age: 10m\n", "shoal.yml:2: registry.upload_max_age: must be 1h to"},
         Wrong{"registry:\n  max_manifest_size: 1\n", "shoal.yml:2: registry.max_manifest_size: "},
@@ -238,6 +241,9 @@ registry:
   gc_interval: 0
   gc_grace: 30m
   gc_untagged: true
+  retention:
+    - {repositories: ["team/**"], keep: latest_pushed, count: 5}
+    - {keep: pulled_within, within: 30d, except_tags: ["v*"]}
 )");
   ASSERT_TRUE(loaded.settings) << all(loaded.errors);
   const auto& s = *loaded.settings;
@@ -259,6 +265,11 @@ registry:
   EXPECT_EQ(s.registry.gc_interval, 0s);
   EXPECT_EQ(s.registry.gc.grace, 30min);
   EXPECT_TRUE(s.registry.gc.untagged);
+  ASSERT_EQ(s.registry.retention.size(), 2U);
+  EXPECT_EQ(s.registry.retention[0].keep, registry::RetentionRule::Keep::latest_pushed);
+  EXPECT_EQ(s.registry.retention[0].count, 5U);
+  EXPECT_EQ(s.registry.retention[1].within, 24h * 30);
+  EXPECT_EQ(s.registry.retention[1].except_tags, std::vector<std::string>{"v*"});
   EXPECT_NE(all(loaded.warnings).find("registry.gc_grace"), std::string::npos);
 }
 

@@ -23,7 +23,7 @@ class Retained : public ::testing::Test {
     ASSERT_TRUE(rig.push_manifest(repository, manifest, {base::digest_of(config)}, {tag}).ok());
   }
   RetentionReport run(RetentionOptions options) {
-    RetentionRun run(*rig.store, rig.loop, rig.loop, rig.clock, std::move(options));
+    RetentionRun run(*rig.store, rig.loop, rig.clock, std::move(options));
     auto report = rig.wait<RetentionReport>([&](auto done) { run.start(std::move(done)); });
     EXPECT_TRUE(report.ok()) << report.error().message();
     return report.ok() ? *report : RetentionReport{};
@@ -98,7 +98,7 @@ TEST_F(Retained, WithoutRulesNothingGoes) {
 TEST_F(Retained, DroppingARunStopsIt) {
   for (const char* tag : {"v1", "v2"}) push("team/app", tag);
   {
-    RetentionRun run(*rig.store, rig.loop, rig.loop, rig.clock, last(1));
+    RetentionRun run(*rig.store, rig.loop, rig.clock, last(1));
     run.start([](const base::Result<RetentionReport>&) { FAIL() << "nobody is there to be told"; });
   }
   (void)rig.commit({store::PutState{"a", "b"}});
