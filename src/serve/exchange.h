@@ -6,6 +6,7 @@
 #include <string>
 
 #include "explain.h"
+#include "pool_gate.h"
 #include "shoal/http/server.h"
 #include "shoal/serve/handler.h"
 
@@ -48,15 +49,17 @@ class Exchange : public http::Operation {
   // The next bytes of the request's body; null at its end. `done` runs later, unless this went first.
   void read_body(base::UniqueFunction<void(base::Result<http::RequestBody::Chunk>)> done);
   [[nodiscard]] std::optional<std::uint64_t> body_length() const;  // nullopt: unknown
-  // `work()` on the pool, then `done(its result)` here, unless this went first.
+  // `work()` on the pool, unless the handler went first; then `done(its result)` here, unless this went first.
   template <class Work, class Done>
   void on_pool(Work work, Done done) {
-    parts_.pool->post(
-        [loop = &parts_.loop, watch = life_.watch(), work = std::move(work), done = std::move(done)]() mutable {
-          loop->post([watch, result = work(), done = std::move(done)]() mutable {
-            if (!watch.gone()) done(std::move(result));
-          });
+    parts_.pool->post([gate = parts_.pool_gate, loop = &parts_.loop, watch = life_.watch(), work = std::move(work),
+                       done = std::move(done)]() mutable {
+      gate->pass([&] {
+        loop->post([watch, result = work(), done = std::move(done)]() mutable {
+          if (!watch.gone()) done(std::move(result));
         });
+      });
+    });
   }
   // For callbacks that take one result and may come when this has gone.
   template <class F>

@@ -2,6 +2,7 @@
 
 #include "admission.h"
 #include "dispatch.h"
+#include "pool_gate.h"
 #include "quota.h"
 #include "shoal/registry/wire.h"
 
@@ -22,8 +23,11 @@ DistributionHandler::DistributionHandler(Parts parts, std::shared_ptr<const Rout
       hosted_(std::make_shared<const HostedOptions>()),
       access_(std::make_shared<const Access>()),
       quotas_(std::make_shared<QuotaBook>()),
-      fallback_(fallback) {}
-DistributionHandler::~DistributionHandler() = default;
+      fallback_(fallback) {
+  parts_.pool_gate = std::make_shared<PoolGate>();
+}
+
+DistributionHandler::~DistributionHandler() { parts_.pool_gate->close(); }
 
 void DistributionHandler::set_routes(std::shared_ptr<const RouteTable> routes) { routes_ = std::move(routes); }
 

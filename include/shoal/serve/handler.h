@@ -19,9 +19,11 @@ namespace shoal::serve {
 
 class ServeProbe;
 class QuotaBook;
+class PoolGate;
 // One for the process: registers the request metrics. Shared by all handlers.
 [[nodiscard]] std::shared_ptr<ServeProbe> make_probe(obs::Metrics& metrics);
 
+// What its operations do on the pool ends before its destructor returns; so the store goes after it.
 class DistributionHandler final : public http::Handler {
  public:
   struct Parts {
@@ -36,6 +38,7 @@ class DistributionHandler final : public http::Handler {
     base::Executor* pool = nullptr;  // the hash-and-disk pool
     // Without one, nobody can log in: an enabled policy then knows anonymous clients only.
     auth::Authenticator* authenticator = nullptr;
+    std::shared_ptr<PoolGate> pool_gate = nullptr;  // the handler's own: it makes it, and closes it when it goes
   };
   // `fallback` answers what is not /v2/ (health, metrics); may be null: 404. It outlives the handler.
   DistributionHandler(Parts parts, std::shared_ptr<const RouteTable> routes, http::Handler* fallback);
