@@ -91,7 +91,9 @@ void Login::checked(base::Result<auth::Identity> who) {
       case base::ErrorKind::invalid: return waiting_->challenge("the Authorization header is not understood");
       default: break;
     }
-    return waiting_->refuse(503, "UNAVAILABLE", who.error().message());
+    auto response = waiting_->begin(503);
+    if (const auto wait = who.error().retry_after()) response.headers.add("Retry-After", std::to_string(wait->count()));
+    return waiting_->refuse(std::move(response), "UNAVAILABLE", who.error().message());
   }
   caller_.identity = std::move(*who);
   auto responder = waiting_->hand_over();

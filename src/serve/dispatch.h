@@ -13,6 +13,7 @@ class Direct final : public Exchange {
       : Exchange(parts, request, std::move(responder), Subject::other, std::move(repository)) {}
   void ping();
   void challenge(std::string_view message);  // 401
+  using Exchange::begin;
   using Exchange::hand_over;
   using Exchange::refuse;
   using Exchange::refuse_method;

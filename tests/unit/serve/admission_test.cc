@@ -115,6 +115,18 @@ TEST_F(Admission, ClientThatLeavesWhileItsPasswordIsCheckedIsForgotten) {
   EXPECT_EQ(body->reads, 0);
 }
 
+TEST_F(Admission, BusyLoginSaysWhenToComeBack) {
+  auth::Authenticator busy(pool, clock, {.max_waiting = 0});
+  auto users = auth::Htpasswd::parse(kUsers);
+  ASSERT_TRUE(users.ok());
+  busy.set_users(std::make_shared<const auth::Htpasswd>(std::move(*users)));
+  HostedNode other(&busy);
+  other.handler->set_access(std::make_shared<const Access>(access));
+  auto& answer = other.get("/v2/", {{"Authorization", kBob}});
+  EXPECT_EQ(answer.status(), 503);
+  EXPECT_EQ(answer.header("Retry-After"), "2");
+}
+
 TEST_F(Admission, DisabledPolicyLooksAtNothing) {
   access.policy.enabled = false;
   apply();
