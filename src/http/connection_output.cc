@@ -46,7 +46,8 @@ Connection::Connection(ConnectionContext& context, std::unique_ptr<net::Stream> 
 Connection::~Connection() { end_exchange(/*complete=*/false); }
 
 void Connection::start() {
-  deadline_ = context_.loop.now() + context_.options.keep_alive_timeout;
+  // Before the first request there may be a TLS handshake, and round trips: nothing that keep_alive_timeout is about.
+  deadline_ = context_.loop.now() + std::max(context_.options.keep_alive_timeout, context_.options.header_timeout);
   read_on();
 }
 

@@ -371,6 +371,24 @@ TEST(Deadline, an_idle_connection_is_closed_quietly) {
   EXPECT_EQ(bench.statuses(), "200");
 }
 
+TEST(Deadline, before_the_first_request_there_is_time_for_a_handshake) {
+  ServerOptions options;
+  options.keep_alive_timeout = 1s;
+  options.header_timeout = 10s;
+  Bench bench(options);
+  bench.advance(9s);
+  ASSERT_TRUE(bench.open());
+  bench.send(kGet);
+  EXPECT_EQ(bench.statuses(), "200");
+  bench.advance(2s);
+  EXPECT_FALSE(bench.open()) << "between requests keep_alive_timeout holds";
+
+  bench.connect();
+  bench.advance(11s);
+  EXPECT_FALSE(bench.open());
+  EXPECT_EQ(bench.statuses(), "");
+}
+
 TEST(Deadline, a_client_that_takes_nothing_is_cut) {
   Bench bench;
   bench.wire->room = 5;

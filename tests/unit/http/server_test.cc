@@ -262,6 +262,7 @@ TEST(Server, slow_headers_end_with_408) {
 TEST(Server, an_idle_connection_ends_quietly) {
   ServerOptions options;
   options.keep_alive_timeout = 40ms;
+  options.header_timeout = 40ms;
   Site site(options);
   test::RawClient client(site.port);
   EXPECT_EQ(client.read_all(), "");
