@@ -46,7 +46,9 @@ auth::Rule read_rule(config::Section section, const AuthSettings& auth) {
   auth::Rule rule;
   rule.repositories = section.list("repositories", {"**"});
   rule.users = section.list("users", {"*"});
-  const auto actions = section.list("actions", {"pull", "push", "delete"});
+  const bool for_everyone = std::find(rule.users.begin(), rule.users.end(), "anonymous") != rule.users.end();
+  const auto everything = std::vector<std::string>{"pull", "push", "delete"};
+  const auto actions = section.list("actions", for_everyone ? std::vector<std::string>{"pull"} : everything);
   if (rule.repositories.empty()) section.fail("repositories", "names none");
   if (rule.users.empty()) section.fail("users", "names nobody; \"*\" is everyone who is logged in");
   if (actions.empty()) section.fail("actions", "names none");

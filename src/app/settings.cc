@@ -68,6 +68,14 @@ void warn_of_refused_logins(config::Section root, const Settings& settings) {
                             "auth.allow_plaintext is true");
 }
 
+// With it a digest would be enough to get a blob of a repository that one may not pull from.
+void refuse_open_mounts(config::Section root, const Settings& settings) {
+  if (!settings.registry.hosted.anonymous_mount || !settings.auth.access.policy.enabled) return;
+  root.section("registry")
+      .fail("anonymous_mount",
+            "cannot be combined with auth: who knows a digest could mount it from where they may not pull");
+}
+
 // "vault read x" is "vault ***": an argument may be the secret itself.
 void hide_arguments(std::string& command) {
   if (const auto blank = command.find(' '); blank != std::string::npos) command.replace(blank + 1, command.npos, "***");
@@ -90,6 +98,7 @@ LoadedSettings load(config::Reader reader, bool read_secrets) {
   settings.log = read_log(root.section("log"));
   refuse_shared_address(root, settings);
   warn_of_refused_logins(root, settings);
+  refuse_open_mounts(root, settings);
   const auto& report = reader.finish();
   for (const auto& problem : report.errors) loaded.errors.push_back(config::to_string(problem));
   for (const auto& problem : report.warnings) loaded.warnings.push_back(config::to_string(problem));

@@ -306,6 +306,35 @@ TEST(Settings, WithHtpasswdAndNoRulesWhoIsLoggedInMayDoEverythingAndNobodyElseAn
   }
 }
 
+TEST(Settings, RuleForEveryoneGivesOnlyPullsUnlessToldOtherwise) {
+  const AuthFile file;
+  const auto loaded = load("auth:\n  htpasswd: " + file.path + R"(
+  rules:
+    - {repositories: ["open/**"], users: [ann, anonymous]}
+    - {repositories: ["drop/**"], users: [anonymous], actions: [pull, push]}
+    - {repositories: ["team/**"], users: [ann]}
+)");
+  ASSERT_TRUE(loaded.settings) << all(loaded.errors);
+  const auto& policy = loaded.settings->auth.access.policy;
+  EXPECT_EQ(decide(policy, {}, "open/x", auth::Action::pull), auth::Verdict::allow);
+  EXPECT_NE(decide(policy, {}, "open/x", auth::Action::push), auth::Verdict::allow);
+  EXPECT_NE(decide(policy, {}, "open/x", auth::Action::remove), auth::Verdict::allow);
+  EXPECT_NE(decide(policy, {"ann"}, "open/x", auth::Action::push), auth::Verdict::allow);
+  EXPECT_EQ(decide(policy, {}, "drop/x", auth::Action::push), auth::Verdict::allow);
+  EXPECT_EQ(decide(policy, {"ann"}, "team/x", auth::Action::remove), auth::Verdict::allow);
+}
+
+TEST(Settings, MountsWithoutASourceAreRefusedWhereThereAreRights) {
+  const AuthFile file;
+  const std::string users = "\nauth: {htpasswd: " + file.path + "}";
+  const auto both = load("registry: {anonymous_mount: true}" + users);
+  EXPECT_FALSE(both.settings);
+  EXPECT_NE(all(both.errors).find("registry.anonymous_mount: cannot be combined with auth"), std::string::npos)
+      << all(both.errors);
+  EXPECT_TRUE(load("registry: {anonymous_mount: true}").settings);
+  EXPECT_TRUE(load("registry: {anonymous_mount: false}" + users).settings);
+}
+
 TEST(Settings, RulesReachThePolicy) {
   const AuthFile file;
   const auto loaded = load("auth:\n  htpasswd: " + file.path + R"(
