@@ -18,11 +18,13 @@ struct ClientConfigFlags {
   bool json = false;
 };
 
-std::string own_url(const net::Address& address) {
-  if (address.ip != "0.0.0.0" && address.ip != "::") return "http://" + address.to_string();
+std::string own_url(const app::ServerSettings& server) {
+  const std::string scheme = server.tls.cert_file.empty() ? "http://" : "https://";
+  const auto& address = server.listen.front();
+  if (address.ip != "0.0.0.0" && address.ip != "::") return scheme + address.to_string();
   char name[256] = {};
-  if (::gethostname(name, sizeof name - 1) != 0) return "http://localhost:" + std::to_string(address.port);
-  return "http://" + std::string(name) + ":" + std::to_string(address.port);
+  if (::gethostname(name, sizeof name - 1) != 0) return scheme + "localhost:" + std::to_string(address.port);
+  return scheme + std::string(name) + ":" + std::to_string(address.port);
 }
 
 // What the flags leave open comes from the configuration.
@@ -37,7 +39,7 @@ bool complete(const ClientConfigFlags& flags, app::ClientConfigRequest& request)
     print_errors(loaded.errors);
     return false;
   }
-  if (request.mirror.empty()) request.mirror = own_url(loaded.settings->server.listen.front());
+  if (request.mirror.empty()) request.mirror = own_url(loaded.settings->server);
   if (request.registries.empty()) {
     for (const auto& upstream : loaded.settings->upstreams) {
       if (!upstream.name.starts_with("*.")) request.registries.push_back(upstream.name);
