@@ -18,7 +18,7 @@ int take(BIO* bio, char* to, std::size_t size, std::size_t* taken) {
   auto& bytes = bytes_of(bio);
   BIO_clear_retry_flags(bio);
   std::string_view from = bytes.held.empty() ? bytes.arriving : std::string_view(bytes.held);
-  if (from.empty()) {
+  if (from.empty() || bytes.full()) {
     BIO_set_retry_read(bio);
     return 0;
   }

@@ -4,7 +4,9 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <ctime>
 
 namespace shoal::tls {
@@ -40,7 +42,10 @@ std::chrono::system_clock::time_point not_after(SSL_CTX* context) {
   const X509* certificate = SSL_CTX_get0_certificate(context);
   std::tm parts{};
   if (certificate == nullptr || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &parts) != 1) return {};
-  return std::chrono::system_clock::from_time_t(::timegm(&parts));
+  // A certificate may be good until 9999, the clock's nanoseconds end in 2262.
+  using Clock = std::chrono::system_clock;
+  constexpr std::int64_t kLast = std::chrono::floor<std::chrono::seconds>(Clock::duration::max()).count();
+  return Clock::time_point(std::chrono::seconds(std::clamp<std::int64_t>(::timegm(&parts), 0, kLast)));
 }
 
 base::Result<void> load_certificate(SSL_CTX* context, const ServerOptions& options) {

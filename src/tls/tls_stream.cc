@@ -79,8 +79,25 @@ void TlsStream::read_start(base::UniqueFunction<void(base::Result<std::string_vi
       fail(base::Error(base::ErrorKind::timeout, "TLS handshake: the client is too slow"));
     });
   }
-  plain_->read_start([this](base::Result<std::string_view> bytes) { on_plain(std::move(bytes)); });
+  if (!rests_) start_plain();
   if (!pumping_ && has_input()) pump_later();
+}
+
+void TlsStream::start_plain() {
+  plain_->read_start([this](base::Result<std::string_view> bytes) { on_plain(std::move(bytes)); });
+}
+
+// The peer does not take what its own messages make us answer. flush_on_writable() is asked for already: go_on().
+void TlsStream::rest() {
+  rests_ = true;
+  plain_->read_stop();
+}
+
+void TlsStream::go_on() {
+  rests_ = false;
+  if (!reading_) return;
+  start_plain();
+  pump_later();
 }
 
 // Something that no event of the plain stream will bring: it came before the last read_stop.
@@ -130,14 +147,21 @@ void TlsStream::pump() {
     if (!alive.gone()) pumping_ = false;
     return;
   }
+  bool sound = true;
   while (state_ == State::open && reading_ && !ended_) {
+    if (bytes_.full()) sound = flush();
+    if (!sound) break;
+    if (bytes_.full()) {
+      rest();
+      break;
+    }
     const bool more = read_records();
     if (alive.gone()) return;
-    if (!more) break;
+    if (!more && !bytes_.full()) break;
   }
   pumping_ = false;
   if (bytes_.held.empty()) let_go(bytes_.held);
-  if (state_ != State::broken && !flush()) fail(broken_error());
+  if (state_ != State::broken && (!sound || !flush())) fail(broken_error());
 }
 
 // True when the session is open. Otherwise it waits for more bytes, or failed, and `this` may be gone.
@@ -155,6 +179,7 @@ bool TlsStream::shake_hands() {
   if (done != 1) return false;
   timer_.cancel();
   enter(State::open);
+  bytes_.limited = true;
   if (ready_) flush_on_writable();
   return true;
 }
@@ -243,6 +268,9 @@ void TlsStream::flush_on_writable() {
   plain_->on_writable([this] {
     waits_for_room_ = false;
     const bool sound = state_ != State::broken && flush();
+    // While it rests, the plain stream's reader would not hear of the break.
+    if (!sound && rests_ && state_ != State::broken) return fail(broken_error());
+    if (sound && rests_ && !bytes_.full()) go_on();
     if (sound && !bytes_.out.empty()) return;  // flush() asked again
     if (sound && std::exchange(fin_after_flush_, false)) plain_->shutdown_write();
     if (sound && state_ == State::handshaking) return;  // shake_hands() asks again

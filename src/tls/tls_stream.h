@@ -38,6 +38,9 @@ class TlsStream final : public net::Stream {
   enum class State : std::uint8_t { handshaking, open, broken };
   void enter(State next) { state_ = next; }
   void on_plain(base::Result<std::string_view> data);
+  void start_plain();
+  void rest();
+  void go_on();
   [[nodiscard]] bool has_input() const;
   void pump();
   void pump_later();
@@ -67,6 +70,7 @@ class TlsStream final : public net::Stream {
   bool ended_ = false;            // close_notify came and was passed on
   bool write_ended_ = false;      // ours is sent, or waits in bytes_.out
   bool fin_after_flush_ = false;  // shutdown_write() waits for room
+  bool rests_ = false;            // bytes_.out is full: the plain stream is not read, whatever reading_ says
   bool waits_for_room_ = false;   // on_writable of the plain stream is asked for
   bool pumping_ = false;          // the user's reader, or OpenSSL, is below us on the stack
   bool pump_posted_ = false;

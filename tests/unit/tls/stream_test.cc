@@ -340,5 +340,14 @@ TEST(ServerContext, knows_when_its_certificate_expires) {
   EXPECT_LE(left, 7200s);
 }
 
+TEST(ServerContext, takes_a_certificate_that_outlives_the_clock) {
+  test::TempDir dir;
+  const auto one = make_identity(dir, "one", nullptr, 600L * 365 * 24 * 3600);
+  const auto loaded = ServerContext::load({one.certificate_file, one.key_file, "", ClientAuth::none});
+  ASSERT_TRUE(loaded.ok());
+  EXPECT_EQ((*loaded)->expires(),
+            std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::time_point::max()));
+}
+
 }  // namespace
 }  // namespace shoal::tls
