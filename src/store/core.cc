@@ -76,9 +76,13 @@ bool is_sound_blob(Core& core, const base::Digest& digest) {
 bool drop_blob(Core& core, const base::Digest& digest, const BlobRecord& record) {
   if (!core.guard->begin_removal(digest)) return false;
   // Looked at again now that nobody can link to it: it may have been pushed or mounted since the caller looked.
-  if (const auto now = IndexView(core.index->read()).blob(digest); now && now->hosted) {
-    core.guard->end_removal(digest);
-    return false;
+  {
+    const auto txn = core.index->read();
+    const auto now = IndexView(txn).blob(digest);
+    if (!txn.ok() || (now && now->hosted)) {
+      core.guard->end_removal(digest);
+      return false;
+    }
   }
   const auto removed = core.files->remove(core.layout.blob(digest));
   if (!removed.ok() && removed.error().kind() != base::ErrorKind::not_found) {

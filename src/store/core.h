@@ -84,6 +84,7 @@ struct Core : std::enable_shared_from_this<Core> {
 // Deletes the blob's file now and its record with the next commit. False: in use or hosted, or its file cannot be
 // removed.
 // On the disk executor; does not wait for the commit.
+// Also false: the index cannot be read, so that nothing is known of who needs the blob.
 [[nodiscard]] bool drop_blob(Core& core, const base::Digest& digest, const BlobRecord& record);
 
 }  // namespace shoal::store

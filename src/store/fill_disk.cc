@@ -68,9 +68,15 @@ void FillDisk::adopt_blob_file() {
   // An eviction whose commit is still to come has taken the bytes off already. Looked at before the record: no removal
   // begins while we are here.
   const bool going = core_->guard->removing(digest_);
-  const auto record = IndexView(core_->index->read()).blob(digest_);
+  std::optional<BlobRecord> record;
+  {
+    const auto txn = core_->index->read();
+    if (!txn.ok()) return;  // nothing is known of the file
+    record = IndexView(txn).blob(digest_);
+  }
   const auto st = core_->files->stat(blob_path);
-  if (record && record->hosted && st.ok() && is_file_of(*record, *st)) return;  // pushed since we were asked for
+  // Its only copy, perhaps, and perhaps sound though touched: not put at stake. publish() replaces an unsound one.
+  if (record && record->hosted && st.ok()) return;
   if (record && !going) core_->space.remove_blob(record->size);
   if (record && !is_kept(*record)) {  // what must stay keeps its record, which passes to the next file
     core_->writer->submit({[digest = digest_, old = *record](IndexEdit& edit) { edit.erase_blob(digest, old); }, {}});

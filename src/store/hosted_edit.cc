@@ -40,7 +40,8 @@ base::Result<void> check_push(const ManifestPush& push) {
 
 base::Result<void> apply_push(IndexEdit& edit, CollectShield& shield, const ManifestPush& push) {
   for (const auto& digest : push.needed) {
-    if (!shows(edit, push.repository, digest)) return not_there(digest);
+    const auto link = edit.view().link(push.repository, digest);
+    if (!link || !link->record.hosted || !shows(edit, push.repository, digest)) return not_there(digest);
   }
   for (const auto& tag : push.fixed_tags) {
     const auto old = edit.view().tag(push.repository, tag);

@@ -117,7 +117,7 @@ void IndexEdit::put_manifest(const PutManifest& write, bool hosted) {
   if (const auto old = view_.manifest(write.digest)) {
     manifest.pinned = old->pinned;
     // Another repository must not change what a hosted one says of its manifest.
-    if (!view_.link(write.repository, write.digest) && view_.has_hosted_link(write.digest)) {
+    if (view_.has_hosted_link(write.digest, write.repository)) {
       manifest.record.media_type = old->record.media_type;
     }
   } else {

@@ -78,11 +78,12 @@ bool IndexView::has_holder(const base::Digest& digest) const {
   return cursor.seek(prefix) && cursor.key().starts_with(prefix);
 }
 
-bool IndexView::has_hosted_link(const base::Digest& digest) const {
+bool IndexView::has_hosted_link(const base::Digest& digest, std::string_view except) const {
   const auto prefix = format::digest_key(digest);
   auto cursor = txn_.cursor(Table::holders);
   for (bool more = cursor.seek(prefix); more && cursor.key().starts_with(prefix); more = cursor.next()) {
-    const auto held = link(cursor.key().substr(prefix.size()), digest);
+    const auto repository = cursor.key().substr(prefix.size());
+    const auto held = repository == except ? std::nullopt : link(repository, digest);
     if (held && held->record.hosted) return true;
   }
   return false;

@@ -25,9 +25,10 @@ class IndexView {
   [[nodiscard]] std::optional<format::StoredLink> link(std::string_view repository, const base::Digest& digest) const;
   [[nodiscard]] std::optional<base::WallTime> absent(std::string_view repository, std::string_view reference) const;
   [[nodiscard]] std::optional<std::string> state(std::string_view key) const;
-  [[nodiscard]] bool has_holder(const base::Digest& digest) const;       // some repository links to it
-  [[nodiscard]] bool has_hosted_link(const base::Digest& digest) const;  // some hosted repository shows it
-  [[nodiscard]] bool has_manifest(const base::Digest& digest) const;     // without reading it
+  [[nodiscard]] bool has_holder(const base::Digest& digest) const;  // some repository links to it
+  [[nodiscard]] bool has_hosted_link(const base::Digest& digest,
+                                     std::string_view except = {}) const;  // some hosted repository shows it
+  [[nodiscard]] bool has_manifest(const base::Digest& digest) const;       // without reading it
   [[nodiscard]] std::optional<format::HostedRecord> hosted(std::string_view repository) const;
 
   [[nodiscard]] std::vector<std::string> repositories(std::string_view last, std::size_t limit) const;

@@ -60,6 +60,8 @@ class Cursor {
 
 class Txn {
  public:
+  // False: nothing can be read, and nothing be concluded from what get() does not find.
+  [[nodiscard]] bool ok() const { return txn_ != nullptr; }
   [[nodiscard]] std::optional<std::string_view> get(Table table, std::string_view key) const;
   [[nodiscard]] Cursor cursor(Table table) const;
   [[nodiscard]] std::uint64_t entries(Table table) const;

@@ -173,6 +173,21 @@ void LocalHosted::remove_tag(const std::string& repository, const std::string& t
       on, std::move(done)));
 }
 
+void LocalHosted::remove_tag_of(const std::string& repository, const std::string& tag, const base::Digest& digest,
+                                base::Executor& on, Done done) {
+  if (!is_repository(repository) || !fits_index(tag, format::kMaxTagBytes)) {
+    return answer(&on, std::move(done), base::Error(base::ErrorKind::not_found, "no such tag"));
+  }
+  core_->writer->submit(job_of(
+      [repository, tag, digest](IndexEdit& edit) -> base::Result<void> {
+        const auto now = edit.view().tag(repository, tag);
+        if (!now) return base::Error(base::ErrorKind::not_found, "no such tag");
+        if (now->digest == digest) (void)edit.erase_tag(repository, tag);  // it is there
+        return {};
+      },
+      on, std::move(done)));
+}
+
 void LocalHosted::remove_content(const std::string& repository, const base::Digest& digest, base::Executor& on,
                                  Done done) {
   if (!is_repository(repository)) return answer(&on, std::move(done), bad_name());

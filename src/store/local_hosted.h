@@ -28,6 +28,8 @@ class LocalHosted final : public Hosted {
              Done done) override;
   void put_manifest(ManifestPush push, base::Executor& on, Done done) override;
   void remove_tag(const std::string& repository, const std::string& tag, base::Executor& on, Done done) override;
+  void remove_tag_of(const std::string& repository, const std::string& tag, const base::Digest& digest,
+                     base::Executor& on, Done done) override;
   void remove_content(const std::string& repository, const base::Digest& digest, base::Executor& on,
                       Done done) override;
 

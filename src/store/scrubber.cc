@@ -19,21 +19,32 @@ constexpr std::size_t kChunk = 1 << 20;
 constexpr std::size_t kMaxNamed = 100;   // digests in one report
 constexpr std::size_t kMaxInUse = 1000;  // condemned blobs remembered until their readers have left
 
-// Out of the way of everybody. False: somebody reads it, or a fill or push is at it.
-bool quarantine_blob(Core& core, const base::Digest& digest, const BlobRecord& record) {
+}  // namespace
+
+// Out of the way of everybody, unless it has been replaced by now: then there is nothing to do. False: somebody reads
+// it, or a fill or push is at it.
+bool Scrubber::quarantine(const Condemned& blob) {
+  auto& core = core_;
+  const auto& digest = blob.digest;
   if (!core.guard->begin_removal(digest)) return false;
-  const auto taken = core.quarantine.take(core.layout.blob(digest), digest, "scrub");
+  const auto path = core.layout.blob(digest);
+  const auto st = core.files->stat(path);
+  const std::uint64_t inode = st.ok() ? st->st_ino : 0;
+  const auto now = IndexView(core.index->read()).blob(digest);
+  if (!now || !same_file(*now, blob.record) || inode != blob.inode) {
+    core.guard->end_removal(digest);
+    return true;
+  }
+  const auto taken = core.quarantine.take(path, digest, "scrub");
   if (!taken.ok() && taken.error().kind() != base::ErrorKind::not_found) {
     obs::warn(obs::Category::store, "quarantine {}: {}", digest.to_string(), taken.error().message());
   }
-  core.space.remove_blob(record.size);
+  core.space.remove_blob(blob.record.size);
   core.guard->file_removed(digest);
-  core.writer->submit({[digest, record](IndexEdit& edit) { edit.erase_blob(digest, record); },
+  core.writer->submit({[digest, record = blob.record](IndexEdit& edit) { edit.erase_blob(digest, record); },
                        [guard = core.guard, digest](const base::Result<void>&) { guard->end_removal(digest); }});
   return true;
 }
-
-}  // namespace
 
 struct Scrubber::Looking {
   Looking(const base::Digest& d, const BlobRecord& r, std::shared_ptr<void> l, int fd)
@@ -82,7 +93,7 @@ bool Scrubber::next_blob(ScrubReport& report) {
     lease.reset();
     if (errno == ENOENT || errno == ELOOP) {
       ++report.blobs;
-      condemn(digest, record, "its file is missing", report);
+      condemn({digest, record, 0}, "its file is missing", report);
     }
     return true;  // no descriptor left: another time
   }
@@ -109,52 +120,57 @@ bool Scrubber::read_on(ScrubReport& report, std::uint64_t& budget) {
 }
 
 void Scrubber::judge(ScrubReport& report) {
-  const auto& [digest, record] = std::pair(looking_->digest, looking_->record);
+  const auto digest = looking_->digest;
+  const auto record = looking_->record;
   ++report.blobs;
+  if (looking_->unreadable) {  // says nothing about its bytes; the next pass tries again
+    obs::error(obs::Category::store, "scrub: {} cannot be read", digest.to_string());
+    return;
+  }
   struct ::stat after {};
   const bool stayed = ::fstat(looking_->file.fd(), &after) == 0 && changed_at(after) == changed_at(looking_->before);
-  const bool sound = !looking_->unreadable && looking_->hasher.finish() == digest;
-  if (sound && stayed) {
+  if (looking_->hasher.finish() == digest) {
+    if (!stayed) return;  // somebody is writing there: the next pass looks again
     BlobRecord renewed = record;
     renewed.size = looking_->offset;
     renewed.verified = core_.clock.wall_now();
     set_identity(renewed, after);
-    if (!is_file_of(record, after)) ++report.renewed;
-    core_.writer->submit(
-        {[digest = digest, record = record, renewed](IndexEdit& edit) { edit.renew_blob(digest, record, renewed); },
-         [](const base::Result<void>&) {}});  // else the next pass writes it
+    if (!is_file_of(record, after)) {
+      // Copied back, perhaps a moment ago: a record is of bytes that a power cut leaves in place.
+      if (!core_.files->sync(looking_->file).ok()) return;
+      ++report.renewed;
+    }
+    core_.writer->submit({[digest, record, renewed](IndexEdit& edit) { edit.renew_blob(digest, record, renewed); },
+                          [](const base::Result<void>&) {}});  // else the next pass writes it
     return;
   }
-  if (sound) return;  // somebody is writing there: the next pass looks again
   looking_->lease.reset();
-  condemn(digest, record, looking_->unreadable ? "it cannot be read" : "its bytes are not its digest's", report);
+  condemn({digest, record, looking_->before.st_ino}, "its bytes are not its digest's", report);
 }
 
-void Scrubber::condemn(const base::Digest& digest, const BlobRecord& record, std::string_view why,
-                       ScrubReport& report) {
+void Scrubber::condemn(const Condemned& blob, std::string_view why, ScrubReport& report) {
   ++report.damaged;
-  if (report.names.size() < kMaxNamed) report.names.push_back(digest.to_string());
-  obs::warn(obs::Category::store, "scrub: {} is damaged ({}): {}", digest.to_string(), why,
-            record.hosted ? "it was pushed here and has to be pushed again"
-                          : "it is fetched again when somebody asks for it");
-  if (quarantine_blob(core_, digest, record)) return;
+  if (report.names.size() < kMaxNamed) report.names.push_back(blob.digest.to_string());
+  obs::warn(obs::Category::store, "scrub: {} is damaged ({}): {}", blob.digest.to_string(), why,
+            blob.record.hosted ? "it was pushed here and has to be pushed again"
+                               : "it is fetched again when somebody asks for it");
+  if (quarantine(blob)) return;
   // Its readers have what they have. Nobody new gets it: no file is the one with this identity.
-  BlobRecord barred = record;
-  barred.inode = 0;
-  barred.mtime_ns = 0;
-  barred.ctime_ns = 0;
-  core_.writer->submit({[digest, record, barred](IndexEdit& edit) { edit.renew_blob(digest, record, barred); },
+  Condemned barred = blob;
+  barred.record.inode = 0;
+  barred.record.mtime_ns = 0;
+  barred.record.ctime_ns = 0;
+  core_.writer->submit({[blob, barred](IndexEdit& edit) { edit.renew_blob(blob.digest, blob.record, barred.record); },
                         [](const base::Result<void>&) {}});  // a failed commit makes the store read-only
-  if (in_use_.size() < kMaxInUse) in_use_.emplace_back(digest, barred);
+  if (in_use_.size() < kMaxInUse) in_use_.push_back(std::move(barred));
 }
 
 void Scrubber::retry_removals() {
-  std::erase_if(in_use_, [this](const auto& entry) {
-    const auto& [digest, barred] = entry;
-    const auto now = IndexView(core_.index->read()).blob(digest);
+  std::erase_if(in_use_, [this](const Condemned& blob) {
+    const auto now = IndexView(core_.index->read()).blob(blob.digest);
     if (!now) return true;
-    if (!same_file(*now, barred)) return now->inode != 0;  // healed meanwhile; or the bar is not committed yet
-    return quarantine_blob(core_, digest, barred);
+    if (!same_file(*now, blob.record)) return now->inode != 0;  // healed meanwhile; or the bar is not committed yet
+    return quarantine(blob);
   });
 }
 

@@ -23,18 +23,24 @@ class Scrubber {
   [[nodiscard]] ScrubReport step(std::uint64_t max_bytes);
 
  private:
-  struct Looking;                                            // at one blob
+  struct Looking;  // at one blob
+  struct Condemned {
+    base::Digest digest;
+    BlobRecord record;
+    std::uint64_t inode;  // of the damaged file; 0: there was none
+  };
+  bool quarantine(const Condemned& blob);
   bool next_blob(ScrubReport& report);                       // false: that was the last
   bool read_on(ScrubReport& report, std::uint64_t& budget);  // false: the budget is used up
   void judge(ScrubReport& report);
-  void condemn(const base::Digest& digest, const BlobRecord& record, std::string_view why, ScrubReport& report);
+  void condemn(const Condemned& blob, std::string_view why, ScrubReport& report);
   void retry_removals();
 
   Core& core_;
   std::mutex mutex_;  // steps; disk threads only
   std::shared_ptr<Looking> looking_;
   std::optional<base::Digest> last_;
-  std::vector<std::pair<base::Digest, BlobRecord>> in_use_;  // condemned, but somebody reads them still
+  std::vector<Condemned> in_use_;  // but somebody reads them still
 };
 
 }  // namespace shoal::store

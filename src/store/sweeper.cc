@@ -86,9 +86,20 @@ std::uint64_t Sweeper::remove_fill(const std::string& name) {
   return bytes;
 }
 
+// Sure to have none: an index that cannot be read says nothing.
+bool Sweeper::has_no_record(const base::Digest& digest) const {
+  const auto txn = core_.index->read();
+  return txn.ok() && !IndexView(txn).blob(digest);
+}
+
 // Blob files without a record: a crash between the move and the commit, or a failed unlink. They waste space that
-// nothing counts; a fill of that digest would adopt them.
+// nothing counts; a fill of that digest would adopt them. Without an index to ask, every file would look like one.
 void Sweeper::sweep_orphans() {
+  if (core_.health.read_only()) {
+    if (dir_ != nullptr) (void)::closedir(std::exchange(dir_, nullptr));  // read side
+    sweeping_ = false;
+    return;
+  }
   const auto algorithm = kAlgorithms[shard_ / 256];
   if (dir_ == nullptr) dir_ = ::opendir(core_.layout.shard_dir(algorithm, shard_).c_str());
   bool at_end = dir_ == nullptr;
@@ -98,12 +109,12 @@ void Sweeper::sweep_orphans() {
     at_end = entry == nullptr;
     if (at_end) break;
     const auto digest = parse_content_name(entry->d_name);
-    if (!digest || IndexView(core_.index->read()).blob(*digest)) continue;
+    if (!digest || !has_no_record(*digest)) continue;
     if (!core_.guard->begin_removal(*digest)) continue;
     const auto path = core_.layout.blob(*digest);
     const auto st = core_.files->stat(path);
     // Look again: it may have been published before the removal was granted.
-    if (st.ok() && changed_at(*st) < newest && !IndexView(core_.index->read()).blob(*digest)) {
+    if (st.ok() && changed_at(*st) < newest && has_no_record(*digest)) {
       const auto removed = core_.files->remove(path);
       if (removed.ok()) obs::info(obs::Category::store, "removed a blob file without a record: {}", path);
     }

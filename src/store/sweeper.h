@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "shoal/base/clock.h"
+#include "shoal/base/digest.h"
 
 namespace shoal::store {
 
@@ -30,6 +31,7 @@ class Sweeper {
   std::uint64_t remove_oldest_fill();  // of those nobody works on; answers its bytes, 0: none
 
  private:
+  [[nodiscard]] bool has_no_record(const base::Digest& digest) const;
   void sweep_orphans();  // one step; posts the next
   bool due(std::atomic<std::int64_t>& next, base::SteadyTime now, base::SteadyTime::duration interval);
   std::uint64_t remove_fill(const std::string& name);

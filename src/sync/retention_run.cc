@@ -55,7 +55,7 @@ struct RetentionRun::Found {
   std::string repository;  // "": that was the last
   bool concerned = false;
   std::size_t artifacts = 0;
-  std::vector<std::string> tags;  // to go
+  std::vector<Going> tags;
 };
 
 RetentionRun::RetentionRun(store::Store& store, base::Executor& strand, base::Clock& clock, RetentionOptions options)
@@ -90,7 +90,7 @@ void RetentionRun::look() {
   for (const auto& artifact : artifacts) {
     if (!std::binary_search(going.begin(), going.end(), artifact.digest)) continue;
     for (const auto& tag : artifact.tags) {
-      if (!is_fixed(options_, found.repository, tag)) found.tags.push_back(tag);
+      if (!is_fixed(options_, found.repository, tag)) found.tags.push_back({tag, artifact.digest});
     }
   }
   planned(std::move(found));
@@ -102,8 +102,8 @@ void RetentionRun::planned(Found found) {
   if (found.concerned) ++report_.repositories;
   report_.artifacts += found.artifacts;
   report_.tags_removed += found.tags.size();
-  for (const auto& tag : found.tags) {
-    if (report_.names.size() < kMaxNames) report_.names.push_back(repository_ + ":" + tag);
+  for (const auto& going : found.tags) {
+    if (report_.names.size() < kMaxNames) report_.names.push_back(repository_ + ":" + going.tag);
   }
   if (options_.dry_run || found.tags.empty()) return next_repository();
   obs::info(obs::Category::store, "retention: {} of the tags of {} go", found.tags.size(), repository_);
@@ -113,18 +113,20 @@ void RetentionRun::planned(Found found) {
 
 void RetentionRun::remove_some() {
   while (removing_ < kAtOnce && !going_.empty()) {
-    const auto tag = std::move(going_.back());
+    const auto going = std::move(going_.back());
     going_.pop_back();
     ++removing_;
-    store_.hosted().remove_tag(repository_, tag, strand_, [watch = life_.watch(), this](base::Result<void> result) {
-      if (watch.gone() || !done_) return;
-      --removing_;
-      if (!result && result.error().kind() != base::ErrorKind::not_found) {  // not found: somebody was faster
-        return finish(result.error());
-      }
-      if (going_.empty() && removing_ == 0) return next_repository();
-      remove_some();
-    });
+    // Whoever moved the tag since it was looked at has been told that it is there.
+    store_.hosted().remove_tag_of(
+        repository_, going.tag, going.digest, strand_, [watch = life_.watch(), this](base::Result<void> result) {
+          if (watch.gone() || !done_) return;
+          --removing_;
+          if (!result && result.error().kind() != base::ErrorKind::not_found) {  // not found: somebody was faster
+            return finish(result.error());
+          }
+          if (going_.empty() && removing_ == 0) return next_repository();
+          remove_some();
+        });
   }
 }
 

@@ -42,6 +42,10 @@ class MemoryHosted final : public store::Hosted {
              Done done) override;
   void put_manifest(store::ManifestPush push, base::Executor& on, Done done) override;
   void remove_tag(const std::string& repository, const std::string& tag, base::Executor& on, Done done) override;
+  void remove_tag_of(const std::string& repository, const std::string& tag, const base::Digest&, base::Executor& on,
+                     Done done) override {
+    remove_tag(repository, tag, on, std::move(done));
+  }
   void remove_content(const std::string& repository, const base::Digest& digest, base::Executor& on,
                       Done done) override;
   void collect_garbage(store::GcOptions options, base::Executor& on,

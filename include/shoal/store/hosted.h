@@ -123,6 +123,9 @@ class Hosted {
   virtual void put_manifest(ManifestPush push, base::Executor& on, Done done) = 0;
   // The tag alone. not_found when there is none.
   virtual void remove_tag(const std::string& repository, const std::string& tag, base::Executor& on, Done done) = 0;
+  // The same, unless it leads to another manifest meanwhile: then nothing happens, without error.
+  virtual void remove_tag_of(const std::string& repository, const std::string& tag, const base::Digest& digest,
+                             base::Executor& on, Done done) = 0;
   // Manifest with its tags and its entries among referrers; or a blob. The repository no longer shows it; the bytes go
   // when no other repository does. not_found when it does not show it; busy: a manifest of the repository needs the
   // blob.

@@ -38,6 +38,10 @@ class RetentionRun {
   void start(Done done);  // any thread; `done` once, on the strand; not after destruction
 
  private:
+  struct Going {
+    std::string tag;
+    base::Digest digest;  // where it led when it was looked at
+  };
   struct Found;
   void next_repository();
   void look();
@@ -51,8 +55,8 @@ class RetentionRun {
   const RetentionOptions options_;
   Done done_;
   RetentionReport report_;
-  std::string repository_;          // the last one looked at
-  std::vector<std::string> going_;  // its tags, still to be removed
+  std::string repository_;    // the last one looked at
+  std::vector<Going> going_;  // its tags, still to be removed
   std::size_t removing_ = 0;
   base::Lifetime life_;
 };

@@ -5,7 +5,7 @@
 
 #include <filesystem>
 
-#include "support/store_rig.h"
+#include "support/hosted_rig.h"
 
 namespace shoal::test {
 namespace {
@@ -125,6 +125,37 @@ TEST(Scrub, ADamagedBlobThatIsBeingReadIsGivenToNobodyElseAndGoesLater) {
   whole_pass(rig);
   EXPECT_FALSE(rig.store->find_blob(digest).has_value());
   EXPECT_FALSE(std::filesystem::exists(rig.blob_path(digest)));
+}
+
+// The file that is being hashed is damaged, and replaced by a push before the hash is done.
+TEST(Scrub, LeavesAFileAloneThatWasPutInPlaceMeanwhile) {
+  HostedRig rig;
+  rig.start();
+  const auto bytes = some_bytes(10'000, 1);
+  const auto digest = base::digest_of(bytes);
+  ASSERT_TRUE(rig.push_blob("team/app", bytes).ok());
+  flip_byte(rig.blob_path(digest), 5000);
+  auto report = rig.store->scrub(4000);  // part of it
+  ASSERT_FALSE(report.whole);
+  ASSERT_TRUE(rig.push_blob("team/app", bytes).ok());  // looks, finds the file touched, and replaces it
+  while (!report.whole) report = rig.store->scrub(4000);
+  (void)rig.commit({store::PutState{"a", "b"}});
+  const auto open = rig.store->open_blob(digest);
+  ASSERT_TRUE(open.ok());
+  EXPECT_EQ(read_all(*open), bytes);
+}
+
+TEST(Scrub, ADamagedPushIsHealedByPushingAgain) {
+  HostedRig rig;
+  rig.start();
+  const auto bytes = some_bytes(10'000, 1);
+  const auto digest = base::digest_of(bytes);
+  ASSERT_TRUE(rig.push_blob("team/app", bytes).ok());
+  flip_byte(rig.blob_path(digest), 5000);
+  EXPECT_EQ(whole_pass(rig).damaged, 1U);
+  EXPECT_FALSE(rig.store->open_blob(digest).ok());
+  ASSERT_TRUE(rig.push_blob("team/app", bytes).ok());
+  EXPECT_EQ(read_all(*rig.store->open_blob(digest)), bytes);
 }
 
 TEST(Scrub, ATimeOfVerificationIsRemembered) {

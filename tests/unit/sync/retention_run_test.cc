@@ -60,6 +60,22 @@ TEST_F(Retained, RemovesTheTagsOfWhatNoRuleKeeps) {
   EXPECT_EQ(run(last(1)).tags_removed, 0U);
 }
 
+TEST_F(Retained, ATagThatMovedSinceItWasLookedAtStays) {
+  for (const char* tag : {"old", "new"}) push("team/app", tag);
+  const auto old = rig.store->find_tag("team/app", "old")->digest;
+  push("team/app", "newer");
+  const auto newer = rig.store->find_tag("team/app", "newer")->digest;
+  EXPECT_TRUE(rig.wait<void>([&](auto done) {
+                   rig.hosted().remove_tag_of("team/app", "old", newer, rig.loop, std::move(done));
+                 })
+                  .ok());
+  EXPECT_EQ(rig.store->find_tag("team/app", "old")->digest, old);
+  EXPECT_TRUE(
+      rig.wait<void>([&](auto done) { rig.hosted().remove_tag_of("team/app", "old", old, rig.loop, std::move(done)); })
+          .ok());
+  EXPECT_FALSE(rig.store->find_tag("team/app", "old").has_value());
+}
+
 TEST_F(Retained, ADryRunSaysTheSameAndDoesNothing) {
   for (const char* tag : {"v1", "v2", "v3"}) push("team/app", tag);
   auto options = last(2);
