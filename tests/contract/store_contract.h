@@ -146,6 +146,8 @@ TEST_P(StoreContract, AfterDiscardNothingMoreIsKeptButTheHashGoesOn) {
   EXPECT_TRUE(rig.verify(*fill).value_or(false));
   char kept[8] = {};
   EXPECT_EQ(::pread(file->fd(), kept, sizeof kept, 0), 4);
+  fill.reset();
+  rig.loop.run_all();
 }
 
 TEST_P(StoreContract, ManifestTagAndNegativeRecordsReadBack) {
