@@ -1,5 +1,6 @@
 #include "evictor.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "core.h"
@@ -57,6 +58,11 @@ std::uint64_t Evictor::evict_some(std::uint64_t need) {
     for (auto& [digest, record] : IndexView(txn).sample_blobs(kRuns, kRunLength, ++seed_)) {
       sample.push_back({digest, record, core_.guard->in_use(digest)});
     }
+  }
+  for (auto& candidate : sample) {  // uses of the last seconds are not in its record yet
+    const auto touch = core_.touches.waiting(candidate.digest);
+    candidate.record.uses += std::min(touch.uses, UINT32_MAX - candidate.record.uses);
+    candidate.record.last_use = std::max(candidate.record.last_use, touch.last);
   }
   std::uint64_t freed = 0;
   std::size_t count = 0;

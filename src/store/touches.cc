@@ -16,6 +16,13 @@ void Touches::add(const base::Digest& digest, base::WallTime now) {
   it->second.last = std::max(it->second.last, now);
 }
 
+Touch Touches::waiting(const base::Digest& digest) const {
+  const auto& shard = shards_[digest.bytes()[31] % kShards];
+  const std::lock_guard lock(shard.mutex);
+  const auto it = shard.map.find(digest);
+  return it == shard.map.end() ? Touch{} : it->second;
+}
+
 TouchMap Touches::take() {
   TouchMap all;
   for (auto& shard : shards_) {

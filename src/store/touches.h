@@ -21,12 +21,13 @@ class Touches {
  public:
   explicit Touches(std::size_t max_entries = 65536) : max_per_shard_(max_entries / kShards) {}
   void add(const base::Digest& digest, base::WallTime now);
+  [[nodiscard]] Touch waiting(const base::Digest& digest) const;  // all zero: none
   [[nodiscard]] TouchMap take();
 
  private:
   static constexpr std::size_t kShards = 16;
   struct Shard {
-    std::mutex mutex;
+    mutable std::mutex mutex;
     TouchMap map;
   };
   std::size_t max_per_shard_;

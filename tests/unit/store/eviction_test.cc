@@ -46,6 +46,25 @@ TEST_F(Eviction, KeepsBlobsAndFillsWithinMaxSize) {
   EXPECT_TRUE(rig.store->find_blob(base::digest_of(test::some_bytes(100'000, 59))));
 }
 
+// They are written to the index in batches; eviction need not wait for that.
+TEST_F(Eviction, CountsUsesThatAreNotInTheIndexYet) {
+  rig.options.max_size = 1'000'000;
+  rig.start();
+  const auto loved = test::some_bytes(100'000, 1000);
+  ASSERT_TRUE(rig.put(loved).ok());
+  for (unsigned i = 0; i < 8; ++i) {
+    ASSERT_TRUE(rig.put(test::some_bytes(100'000, i)).ok());
+    rig.clock.advance(std::chrono::milliseconds(100));
+  }
+  for (int i = 0; i < 20; ++i) rig.store->touch_blob(base::digest_of(loved));
+  for (unsigned i = 8; i < 14; ++i) {
+    ASSERT_TRUE(rig.put(test::some_bytes(100'000, i)).ok());
+    rig.loop.run_all();
+    rig.clock.advance(std::chrono::milliseconds(100));
+  }
+  EXPECT_TRUE(rig.store->find_blob(base::digest_of(loved)));
+}
+
 TEST_F(Eviction, WhatIsOpenOrPinnedStaysAndTheRestPassesThrough) {
   rig.options.max_size = 400'000;
   rig.start();
