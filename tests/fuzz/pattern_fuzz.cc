@@ -1,5 +1,5 @@
 // "<pattern>\n<text>": no crash, no slow pattern, and a pattern that is malformed matches nothing.
-// Sources: src/auth/pattern.cc
+// Sources: src/registry/pattern.cc
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
