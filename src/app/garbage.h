@@ -21,6 +21,7 @@ class Garbage {
 
   // When the last one ended comes from the store, so that restarts do not put the next one off for ever.
   Garbage(store::Store& store, base::Executor& pool, base::Clock& clock, obs::Metrics& metrics);
+  ~Garbage() { stop(); }
 
   // 0: never by itself.
   void set_options(std::chrono::seconds interval, store::GcOptions options, sync::RetentionOptions retention);
