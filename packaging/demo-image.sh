@@ -1,11 +1,12 @@
 #!/bin/sh
 # Makes a bootable-as-container image from this machine's own /bin/busybox (package busybox-static), as an OCI layout:
-#   demo-image.sh DIR TAG
-# The tag is written into the image too, so that an image with a new tag is new content. Prints the manifest's digest.
+#   demo-image.sh DIR TAG [MIB]
+# The tag is written into the image too, so that an image with a new tag is new content; MIB of random bytes make it
+# larger. Prints the manifest's digest.
 # Needs tar, gzip, sha256sum; no network, no daemon.
 set -eu
-[ $# -eq 2 ] || { echo "usage: demo-image.sh DIR TAG" >&2; exit 2; }
-out=$1 tag=$2
+[ $# -eq 2 ] || [ $# -eq 3 ] || { echo "usage: demo-image.sh DIR TAG [MIB]" >&2; exit 2; }
+out=$1 tag=$2 more=${3:-0}
 busybox=$(command -v busybox) || { echo "demo-image: no busybox; install busybox-static" >&2; exit 1; }
 case $(uname -m) in x86_64) arch=amd64 ;; aarch64) arch=arm64 ;; *) arch=$(uname -m) ;; esac
 
@@ -20,6 +21,7 @@ for applet in $("$busybox" --list); do
 done
 echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"
 echo "Shoal demo $tag" >"$root/etc/motd"
+[ "$more" -eq 0 ] || head -c "$((more << 20))" /dev/urandom >"$root/root/random"
 
 put_blob() { # FILE -> prints "digest size"
   hex=$(sha256sum "$1" | cut -d' ' -f1)

@@ -10,7 +10,8 @@ SET is one or more of (default: build)
   build   compiler, CMake and libraries
   demo    what packaging/quickstart.sh shows the main job with
   test    what tests/run.sh needs, real clients included (contains build and demo)
-  bench   what bench/run.sh compares with (contains build and demo)
+  bench   what bench/run.sh compares with (contains build and demo); of the other caches (varnish, squid,
+          trafficserver) those that can be had: one that cannot is named and skipped
 
   --list  print the packages of the sets and whether they are installed; install nothing
 
@@ -21,20 +22,26 @@ TEXT
 
 build=(g++ gcc libc6-dev cmake ninja-build pkg-config ccache git
   libssl-dev libcrypt-dev libcurl4-openssl-dev libfmt-dev libspdlog-dev nlohmann-json3-dev libyaml-cpp-dev
-  prometheus-cpp-dev libcli11-dev libuv1-dev liblmdb-dev node-llhttp)
+  prometheus-cpp-dev libcli11-dev libuv1-dev liblmdb-dev node-llhttp
+  libtorrent-rasterbar-dev)
 demo=(docker-registry skopeo busybox-static curl ca-certificates)
 test=(libgtest-dev clang-14 libclang-rt-14-dev clang-format-14 python3 openssl curl iproute2 iptables procps util-linux zstd
   e2fsprogs docker.io containerd runc podman buildah crun uidmap)
-bench=(libbenchmark-dev nginx-light wrk curl python3 iproute2 procps)
+bench=(libbenchmark-dev nginx-light wrk curl openssl python3 iproute2 procps)
+bench_optional=(varnish squid trafficserver)
 
 want=()
+optional=()
 list=
 for arg in "${@:-build}"; do
   case $arg in
     build) want+=("${build[@]}") ;;
     demo) want+=("${demo[@]}") ;;
     test) want+=("${build[@]}" "${demo[@]}" "${test[@]}") ;;
-    bench) want+=("${build[@]}" "${demo[@]}" "${bench[@]}") ;;
+    bench)
+      want+=("${build[@]}" "${demo[@]}" "${bench[@]}")
+      optional+=("${bench_optional[@]}")
+      ;;
     --list) list=1 ;;
     -h | --help) usage; exit 0 ;;
     *) echo "install-deps: unknown set '$arg'" >&2; usage >&2; exit 2 ;;
@@ -59,10 +66,21 @@ for package in "${want[@]}"; do
     missing+=("$package")
   fi
 done
+missing_optional=()
+for package in "${optional[@]}"; do
+  if is_installed "$package"; then
+    [ -z "$list" ] || echo "ok       $package (optional)"
+  else
+    [ -z "$list" ] || echo "missing  $package (optional)"
+    missing_optional+=("$package")
+  fi
+done
 [ -z "$list" ] || exit 0
-[ ${#missing[@]} -gt 0 ] || exit 0
+[ $((${#missing[@]} + ${#missing_optional[@]})) -gt 0 ] || exit 0
 
 if [ "$(id -u)" -ne 0 ]; then
+  [ ${#missing_optional[@]} -eq 0 ] || echo "install-deps: not installed, and not needed: ${missing_optional[*]}" >&2
+  [ ${#missing[@]} -gt 0 ] || exit 0
   echo "install-deps: ${#missing[@]} packages are missing and installing needs root. Run as root:" >&2
   echo "  apt-get install --no-install-recommends ${missing[*]}" >&2
   exit 1
@@ -78,7 +96,7 @@ if [ ! -e "$policy" ]; then
   chmod 755 "$policy"
   placed=1
 fi
-units=(containerd docker docker-registry nginx podman)
+units=(containerd docker docker-registry nginx podman squid trafficserver varnish varnishncsa)
 enabled_before=()
 if command -v systemctl >/dev/null; then
   for unit in "${units[@]}"; do
@@ -86,17 +104,32 @@ if command -v systemctl >/dev/null; then
   done
 fi
 
-echo "install-deps: installing ${#missing[@]} packages: ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
 get=(apt-get -y -q -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confold -o DPkg::Lock::Timeout=300)
 log=$(mktemp)
-install() { "${get[@]}" install --no-install-recommends "${missing[@]}" >"$log" 2>&1; }
+updated=
 # With the lists at hand one try without `update` often does, and saves the network.
-if ! install && ! { "${get[@]}" update >"$log" 2>&1 && install; }; then
-  tail -n 25 "$log" >&2
-  echo "install-deps: apt-get failed (whole output: $log). Install by hand: ${missing[*]}" >&2
-  exit 1
+install() {
+  "${get[@]}" install --no-install-recommends "$@" >"$log" 2>&1 && return
+  [ -z "$updated" ] || return 1
+  updated=1
+  "${get[@]}" update >"$log" 2>&1 && "${get[@]}" install --no-install-recommends "$@" >"$log" 2>&1
+}
+if [ ${#missing[@]} -gt 0 ]; then
+  echo "install-deps: installing ${#missing[@]} packages: ${missing[*]}"
+  if ! install "${missing[@]}"; then
+    tail -n 25 "$log" >&2
+    echo "install-deps: apt-get failed (whole output: $log). Install by hand: ${missing[*]}" >&2
+    exit 1
+  fi
 fi
+for package in "${missing_optional[@]}"; do
+  if install "$package"; then
+    echo "install-deps: installed $package (optional)"
+  else
+    echo "install-deps: $package cannot be had and is not needed: $(grep '^E:' "$log" | head -n 1 || true)" >&2
+  fi
+done
 rm -f "$log"
 
 if command -v systemctl >/dev/null; then

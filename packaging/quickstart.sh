@@ -5,6 +5,7 @@ set -euo pipefail
 repo=$(cd "$(dirname "$0")/.." && pwd)
 state=${QUICKSTART_STATE:-${XDG_STATE_HOME:-${HOME:-/root}/.local/state}/shoal-quickstart}
 port=5000 demo=1 stop=
+site_mib=48 # of the layer that three nodes share
 
 usage() {
   cat <<TEXT
@@ -12,11 +13,12 @@ usage: packaging/quickstart.sh [--port PORT] [--no-demo] [--stop]
 
 Installs missing packages (needs root for that only), builds Shoal in build/, and starts a mirror on 127.0.0.1:PORT
 (5000) with conf/shoal.yml; its admin API listens on PORT + 1. Then it starts a registry on loopback, puts an image made
-from this machine's busybox into it, and pulls it through the mirror twice. Run again to rebuild and restart; the cache
-is kept.
+from this machine's busybox into it, and pulls it through the mirror twice. At last two more nodes join the mirror, and
+an image of $site_mib MiB is pulled through all three at once: upstream sends one copy; the two are stopped again. Run again
+to rebuild and restart; the cache is kept.
 
   --port PORT  the mirror's port
-  --no-demo    start the mirror only
+  --no-demo    start the mirror only, alone
   --stop       end what an earlier run started
 
 State, logs and pid files: $state
@@ -98,7 +100,9 @@ wait_for() { # URL PID LOG
 }
 
 if [ -n "$stop" ]; then
-  [ -d "$state" ] || { say "nothing to stop"; exit 0; }
+  [ -d "$state" ] || { say "nothing to stop: there is no $state"; exit 0; }
+  stop_one "$state/node2.pid" shoal
+  stop_one "$state/node3.pid" shoal
   stop_one "$state/shoal.pid" shoal
   stop_one "$state/upstream.pid" docker-registry
   exit 0
@@ -126,6 +130,8 @@ shoal=$repo/build/shoal
 say "$("$shoal" version | sed 1q) in $((SECONDS - started)) s"
 
 step "mirror"
+stop_one "$state/node2.pid" shoal
+stop_one "$state/node3.pid" shoal
 stop_one "$state/shoal.pid" shoal
 stop_one "$state/upstream.pid" docker-registry
 demand_free "$port"
@@ -156,7 +162,15 @@ start() { # PIDFILE LOG COMMAND...
 }
 : >"$state/shoal.log"
 touch "$state/access.log"
-start "$state/shoal.pid" "$state/shoal.log" "$shoal" serve --config "$state/shoal.yml" --port-file "$state/shoal.port"
+site=()
+if [ -n "$demo" ]; then # it will have neighbours, which know it by this secret
+  [ -s "$state/site.secret" ] ||
+    (umask 077 && head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n' >"$state/site.secret")
+  site=(--set p2p.enabled=true --set "p2p.secret_file=$state/site.secret" --set p2p.allow=127.0.0.0/8
+    --set "p2p.trackers=127.0.0.1:$port")
+fi
+start "$state/shoal.pid" "$state/shoal.log" "$shoal" serve --config "$state/shoal.yml" --port-file "$state/shoal.port" \
+  "${site[@]}"
 wait_for "http://127.0.0.1:$port/healthz" "$(cat "$state/shoal.pid")" "$state/shoal.log"
 say "listening on 127.0.0.1:$port (pid $(cat "$state/shoal.pid")), admin API on 127.0.0.1:$admin_port"
 
@@ -189,15 +203,68 @@ show_pull() { # LABEL: pulls with skopeo, prints the time and what the mirror sa
   say "  digests verified: manifest, config and layer are upstream's"
 }
 
+metric() { # PORT SERIES -> its value
+  get "http://127.0.0.1:$1/metrics" | awk -v series="$2" '$1 == series { value = $2 } END { printf "%.0f\n", value }'
+}
+fill_bytes() { metric "$1" "shoal_fill_bytes_total{source=\"$2\"}"; }
+start_node() { # NUMBER PORT: a neighbour of the mirror, with a directory of its own
+  rm -rf "$state/node$1"
+  : >"$state/node$1.log"
+  start "$state/node$1.pid" "$state/node$1.log" "$shoal" serve --config "$state/shoal.yml" "${site[@]}" \
+    --set "server.listen=127.0.0.1:$2" --set admin.listen= --set "storage.path=$state/node$1" \
+    --set "log.access=$state/node$1.access.log"
+  wait_for "http://127.0.0.1:$2/healthz" "$(cat "$state/node$1.pid")" "$state/node$1.log"
+}
+show_site() { # pulls one image through three nodes at once, and prints what upstream sent and who passed on what
+  local ports=("$port" "$(free_port)" "$(free_port)") tag=$1 each source layer size sent known before=()
+  while [ "${ports[1]}" = "${ports[2]}" ]; do ports[2]=$(free_port); done
+  start_node 2 "${ports[1]}"
+  start_node 3 "${ports[2]}"
+  "$repo/packaging/demo-image.sh" "$work/site" "$tag" "$site_mib" >"$work/site.digest"
+  skopeo --insecure-policy copy -q --dest-tls-verify=false "oci:$work/site:$tag" \
+    "docker://127.0.0.1:$upstream_port/site:$tag" || die "could not put the image into the demo's registry"
+  for _ in $(seq 200); do
+    known=0
+    for each in "${ports[@]}"; do known=$((known + $(metric "$each" shoal_p2p_peers))); done
+    [ "$known" -lt 6 ] || break
+    sleep 0.1
+  done
+  [ "$known" -ge 6 ] || die "the nodes do not find each other; see $state/shoal.log"
+  for each in "${ports[@]}"; do
+    for source in upstream neighbour swarm; do before+=("$(fill_bytes "$each" "$source")"); done
+  done
+  say "three nodes: 127.0.0.1:${ports[0]}, :${ports[1]}, :${ports[2]}; upstream has site:$tag with a layer of $site_mib MiB"
+  "$shoal" pull --all-nodes --admin "http://127.0.0.1:$admin_port" "demo.local/site:$tag" |
+    sed 's|\(sha256:.\{12\}\)[0-9a-f]*|\1...|; s/^/  /' || die "the pull failed; see $state/shoal.log"
+
+  read -r layer size < <(find "$work/site/blobs" -type f -size +1M -printf '%f %s\n')
+  sent=$(grep -e "\"GET /v2/site/blobs/sha256:$layer " "$state/upstream.log" |
+    sed 's/.*HTTP\/1.1" [0-9]* \([0-9]*\).*/\1/' | awk '{ sum += $1 } END { printf "%.0f\n", sum }')
+  say "upstream's log: $(grep -c -e "\"GET /v2/site/blobs/sha256:$layer " "$state/upstream.log") GET of that layer," \
+    "$sent bytes; it has $size: $(awk -v a="$sent" -v b="$size" 'BEGIN { printf "%.2f", a / b }') copies for 3 nodes"
+  say "what came from where, as the nodes count it (shoal_fill_bytes_total):"
+  set -- "${before[@]}"
+  for each in "${ports[@]}"; do
+    printf '  127.0.0.1:%-5s %10d from upstream, %10d from neighbours over HTTP, %10d in pieces\n' "$each" \
+      $(($(fill_bytes "$each" upstream) - $1)) $(($(fill_bytes "$each" neighbour) - $2)) \
+      $(($(fill_bytes "$each" swarm) - $3))
+    shift 3
+  done
+  ((sent * 100 <= size * 105)) || die "upstream has sent more than one copy; see $state/shoal.log"
+  stop_one "$state/node2.pid" shoal
+  stop_one "$state/node3.pid" shoal
+  rm -rf "$state/node2" "$state/node3"
+}
+
 if [ -n "$demo" ]; then
   step "demo: the same image twice through the mirror"
   work=$(mktemp -d)
-  trap 'rm -rf "$work"' EXIT
+  trap 'rm -rf "$work"; stop_one "$state/node2.pid" shoal; stop_one "$state/node3.pid" shoal' EXIT
   rm -rf "$state/upstream"
   mkdir -p "$state/upstream"
   cat >"$state/upstream.yml" <<TEXT
 version: 0.1
-log: {level: warn, accesslog: {disabled: true}}
+log: {level: warn}
 storage: {filesystem: {rootdirectory: "$state/upstream"}}
 http: {addr: "127.0.0.1:$upstream_port"}
 TEXT
@@ -211,6 +278,8 @@ TEXT
   say "upstream: docker-registry on 127.0.0.1:$upstream_port with busybox:$tag, $digest"
   show_pull first
   show_pull second
+  step "demo: one image through three nodes at once"
+  show_site "$tag"
 fi
 
 address=127.0.0.1:$port
@@ -236,3 +305,4 @@ Podman, Buildah, CRI-O, skopeo, in /etc/containers/registries.conf.d/shoal.conf:
 Or straight: docker pull $address/docker.io/library/debian:12
 More: build/shoal client-config docker|containerd|podman; every setting: conf/shoal.yml
 TEXT
+[ -z "$demo" ] || say "Without Internet there is the demo's image: docker pull $address/demo.local/busybox:$tag"

@@ -7,10 +7,12 @@ usage() {
   cat <<'TEXT'
 usage: tests/run.sh [SUITE...] [-R REGEX] [-L REGEX] [-j N] [-DNAME=VALUE...] [--list]
 
-Without a suite: everything CTest knows (unit, contract, crash and e2e tests), built in build/.
+Without a suite: everything CTest knows (unit, contract, crash, e2e and conformance tests), built in build/.
 
   unit         unit, contract and crash tests; no network, seconds
-  e2e          the real program and real clients (docker, containerd, podman, skopeo, buildah)
+  sim          sites of simulated nodes under churn and faults (tests/sim); seconds
+  e2e          the real program and real clients (docker, containerd, podman, skopeo, buildah; oras and helm where
+               these can be built)
   asan, tsan   the suites under AddressSanitizer + UBSan, or ThreadSanitizer, built in build-asan/, build-tsan/.
                Without `unit` or `e2e` beside it: the unit tests and those e2e tests that carry the label `sanitize`
   fuzz         a short run of every fuzz target (tests/fuzz/run.sh; built in build-fuzz/)
@@ -27,7 +29,7 @@ TEXT
 suites=() sanitizer='' fuzz='' name='' label='' list='' jobs=$(nproc) defines=()
 while [ $# -gt 0 ]; do
   case $1 in
-    unit | e2e) suites+=("$1") ;;
+    unit | sim | e2e) suites+=("$1") ;;
     asan | tsan) sanitizer=$1 ;;
     fuzz) fuzz=1 ;;
     -R | -L | -j) [ $# -ge 2 ] || { usage >&2; exit 2; }

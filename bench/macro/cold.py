@@ -4,62 +4,17 @@ Debian's docker-registry as a mirror of it, and many clients on one cold layer. 
 
 The upstream listens on 127.0.0.2 in a network namespace of the script's own, where tc shapes what comes from it.
 """
-import os
 import pathlib
 import re
-import subprocess
-import sys
 
 from lib import MIB, Bench, Content, arguments, main, median, pull_through
-
-FORMAT = "%{http_code} %{time_starttransfer} %{time_total} %{size_download}"
-SHAPED = "127.0.0.2"
-
-
-def shape(megabits):
-    subprocess.run(["tc", "qdisc", "del", "dev", "lo", "root"], stderr=subprocess.DEVNULL, check=False)
-    if not megabits:
-        return
-    for command in ("qdisc add dev lo root handle 1: htb default 0 r2q 1000",
-                    f"class add dev lo parent 1: classid 1:2 htb rate {megabits}mbit burst 256k cburst 256k quantum 200000",
-                    f"filter add dev lo parent 1: protocol ip u32 match ip src {SHAPED}/32 flowid 1:2"):
-        subprocess.run(["tc"] + command.split(), check=True)
-
-
-def curl_start(server, path):
-    url = f"http://{server.address}:{server.port}{path}"
-    return subprocess.Popen(["curl", "-q", "-s", "--noproxy", "*", "-o", "/dev/null", "-w", FORMAT, url],
-                            stdout=subprocess.PIPE, text=True)
-
-
-def curl_end(process):
-    """(first byte ms, MiB/s)"""
-    code, first, total, size = process.communicate()[0].split()
-    if process.returncode or code != "200":
-        raise SystemExit(f"{process.args[-1]}: HTTP {code}, curl exit {process.returncode}")
-    return float(first) * 1e3, float(size) / MIB / float(total)
-
-
-def curl(server, path):
-    return curl_end(curl_start(server, path))
+from loads import SHAPED, Images, curl, enter_namespace, shape, touch_memory
 
 
 def blob_requests(bench, upstream, digest):
     log = pathlib.Path(upstream.log if upstream.name == "docker-registry" else bench.directory / "nginx/access.log")
     return sum(1 for line in log.read_text(errors="replace").splitlines()
                if re.search(f'"GET /v2/[^ ]*blobs/{digest}', line))
-
-
-class Images:
-    """Hands out images nobody has pulled yet; the mirror has seen the manifest, so that only the layer is measured."""
-
-    def __init__(self, content):
-        self.content, self.made = content, 0
-
-    def next(self, size):
-        self.made += 1
-        name = f"bench/cold{self.made}"
-        return name, self.content.image(name, "latest", size)[1]
 
 
 def run():
@@ -72,7 +27,8 @@ def run():
         content = Content(bench.directory)
         images = Images(content)
         bench.note(f"medians of {rounds} interleaved rounds; first byte: 1 MiB layers, {small_rounds} rounds; "
-                   f"herd: {clients} clients at once on one cold layer")
+                   f"herd: {clients} clients at once on one cold layer, which drop their bodies in the kernel (tools/drain): "
+                   f"they share the mirror's processors, which clients elsewhere do not")
         bench.note("memory is touched before each cold layer: a hypervisor that has to find pages for the guest first "
                    "is measured otherwise (1.8 instead of 0.2 s/GiB for any file written)")
         for kind in ("docker-registry", "nginx"):
@@ -93,15 +49,6 @@ def run():
                 bench.stop(upstream)
         shape(0)
         bench.finish()
-
-
-def touch_memory(bench, size):
-    """Written and gone: the pages that the layer will lie in are the guest's already."""
-    path = bench.directory / "touched"
-    with open(path, "wb") as out:
-        for _ in range(2 * size // MIB):
-            out.write(bytes(MIB))
-    path.unlink()
 
 
 def measure(bench, images, upstream, shoal, rival, megabits, size, rounds, small_rounds, clients):
@@ -134,7 +81,11 @@ def measure(bench, images, upstream, shoal, rival, megabits, size, rounds, small
     for _ in range(rounds):
         layer, path = cold(size)
         touch_memory(bench, size)
-        slowest.append(min(curl_end(p)[1] for p in [curl_start(shoal, path) for _ in range(clients)]))
+        # Until the last of them has its last byte.
+        herd = bench.drain(shoal, [path], connections=clients, requests=clients, seconds=120)
+        if herd["requests"] != clients:
+            raise SystemExit(f"{clients - herd['requests']} of {clients} clients did not get the layer within 120 s")
+        slowest.append(size / MIB / herd["seconds"])
         gets.append(blob_requests(bench, upstream, layer))
     bench.row(**{"upstream": upstream.name, "link": f"{megabits} Mbit/s" if megabits else "unshaped",
                  "layer": f"{size // MIB} MiB", "curl direct MiB/s": round(median(direct)),
@@ -147,15 +98,5 @@ def measure(bench, images, upstream, shoal, rival, megabits, size, rounds, small
                  "herd upstream GETs (1)": max(gets)})
 
 
-def enter_namespace():
-    if os.environ.get("SHOAL_BENCH_NAMESPACE") != "1":
-        os.environ["SHOAL_BENCH_NAMESPACE"] = "1"
-        os.execvp("unshare", ["unshare", "--net", sys.executable, *sys.argv])
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-
-
-if "--help" not in sys.argv and "-h" not in sys.argv:
-    if os.geteuid() != 0:
-        raise SystemExit("cold.py shapes traffic in a network namespace of its own: run it as root")
-    enter_namespace()
+enter_namespace()
 main(run)

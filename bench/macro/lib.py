@@ -3,6 +3,7 @@
 Everything listens on 127.0.0.0/8, in a temporary directory, and ends with the script.
 """
 import argparse
+import functools
 import hashlib
 import http.client
 import json
@@ -26,8 +27,10 @@ REGISTRY = "bench.test"  # the upstream's name in the mirror's configuration
 MIB = 1 << 20
 
 
-def arguments(what):
+def arguments(what, more=None):
     parser = argparse.ArgumentParser(description=what)
+    if more:
+        more(parser)
     parser.add_argument("--quick", action="store_true", help="fewer rounds, shorter: to see that it works")
     parser.add_argument("--json", action="store_true", help="print the results as JSON instead of a table")
     parser.add_argument("--save", action="store_true", help="also write text and JSON to bench/macro/results/")
@@ -65,8 +68,13 @@ class Server:
                 time.sleep(0.02)
 
     def pids(self):
-        children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return [self.process.pid] + [int(p) for p in children.read_text().split()]
+        found = [self.process.pid]
+        for pid in found:
+            try:
+                found += map(int, pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+            except OSError:  # ended meanwhile
+                continue
+        return found
 
     def cpu_seconds(self):
         ticks = 0
@@ -113,13 +121,16 @@ class Bench:
     def __enter__(self):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="shoal-bench-"))
         self.servers = []
-        self.drain_path = build_drain()
         return self
 
     def __exit__(self, *_):
         for server in reversed(self.servers):
             server.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    @functools.cached_property
+    def drain_path(self):
+        return build_tool("drain")
 
     def start(self, *args, **kwargs):
         server = Server(*args, **kwargs)
@@ -130,11 +141,12 @@ class Bench:
         server.stop()
         self.servers.remove(server)
 
-    def nginx(self, root, name="nginx", extra="", address="127.0.0.1"):
+    def nginx(self, root, name="nginx", extra="", address="127.0.0.1", server="", log_buffer=""):
+        """A static tree; `extra` goes into its http block, `server` into its server block."""
         port = free_port()
-        home = self.directory / name
+        home = self.directory / name.replace(" ", "-")
         home.mkdir(exist_ok=True)
-        log = f"access_log {home}/access.log;" if self.options.access_log == "on" else "access_log off;"
+        log = f"access_log {home}/access.log combined {log_buffer};" if self.options.access_log == "on" else "access_log off;"
         (home / "nginx.conf").write_text(f"""
 user root; daemon off; worker_processes {os.cpu_count()}; pid {home}/pid; error_log {home}/error.log;
 worker_rlimit_nofile 65536;
@@ -144,7 +156,7 @@ http {{
   client_body_temp_path {home}/b; proxy_temp_path {home}/p; fastcgi_temp_path {home}/f;
   uwsgi_temp_path {home}/u; scgi_temp_path {home}/s; {extra}
   server {{
-    listen {address}:{port} reuseport; root {root};
+    listen {address}:{port} reuseport; root {root}; {server}
     location ~ /manifests/ {{ default_type {MANIFEST_TYPE}; }}
     location = /v2/ {{ return 200; }}
   }}
@@ -168,23 +180,29 @@ http: {{addr: "{address}:{port}"}}
         return self.start(name, ["docker-registry", "serve", str(home / "config.yml")], port, home / "log", address,
                            env=environment)
 
-    def shoal(self, upstream, name="shoal", tag_ttl="1h"):
-        port = free_port()
-        home = self.directory / name
+    def configure(self, name="shoal", upstream=None, port=None, tag_ttl="1h", **sections):
+        """Directory and port of a Shoal whose configuration is written: a mirror of `upstream`, or a registry of its own.
+        `sections`: keys beside or instead of these."""
+        home, port = self.directory / name, port or free_port()
         home.mkdir(exist_ok=True)
-        access = f"{home}/access.log" if self.options.access_log == "on" else ""
-        (home / "shoal.yml").write_text(f"""
-server: {{listen: ["127.0.0.1:{port}"]}}
-storage: {{path: "{home}/data"}}
-default_upstream: {REGISTRY}
-upstreams:
-  {REGISTRY}:
-    urls: ["http://{upstream.address}:{upstream.port}"]
-    tag_ttl: {tag_ttl}
-admin: {{listen: ""}}
-log: {{level: warn, access: "{access}"}}
-""")
-        return self.start(name, [self.options.shoal, "serve", "--config", str(home / "shoal.yml")], port, home / "log")
+        url = f"http://{upstream.address}:{upstream.port}" if upstream else ""
+        config = {"server": {"listen": [f"127.0.0.1:{port}"]}, "storage": {"path": f"{home}/data"},
+                  "default_upstream": REGISTRY if upstream else "", "admin": {"listen": ""},
+                  "upstreams": {REGISTRY: {"urls": [url], "tag_ttl": tag_ttl}} if upstream else {},
+                  "log": {"level": "warn", "access": f"{home}/access.log" if self.options.access_log == "on" else ""}}
+        for section, keys in sections.items():
+            config[section] = {**config.get(section, {}), **keys}
+        (home / "shoal.yml").write_text(json.dumps(config))  # which is YAML
+        return home, port
+
+    def shoal(self, upstream=None, name="shoal", admin=None, **more):
+        """`admin`: the port of its admin listener; `more`: as for configure()."""
+        if admin:
+            more["admin"] = {"listen": f"127.0.0.1:{admin}"}
+        home, port = self.configure(name, upstream, **more)
+        server = self.start(name, [self.options.shoal, "serve", "--config", str(home / "shoal.yml")], port, home / "log")
+        server.home, server.admin = home, admin
+        return server
 
     def drain(self, server, paths, **flags):
         """Runs tools/drain against the server; adds the server's CPU seconds to what it prints."""
@@ -205,10 +223,11 @@ log: {{level: warn, access: "{access}"}}
     def note(self, text):
         self.notes.append(text)
 
-    def finish(self):
+    def finish(self, **more):
+        """`more` goes into the JSON only."""
         data = {"benchmark": self.name, "time": time.strftime("%Y-%m-%d %H:%M:%S %Z"), "machine": machine(),
                 "access_log": self.options.access_log, "quick": self.options.quick, "notes": self.notes,
-                "rows": self.rows}
+                "rows": self.rows, **more}
         text = render(data)
         print(json.dumps(data, indent=1) if self.options.json else text, flush=True)
         if self.options.save:
@@ -249,19 +268,41 @@ def median(values):
     return statistics.median(values)
 
 
-def build_drain():
-    return build_tool("drain")
-
-
 def build_tool(name, *libraries):
     source = HERE / "tools" / f"{name}.cc"
     cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "shoal-bench"
     cache.mkdir(parents=True, exist_ok=True)
-    program = cache / (f"{name}-" + hashlib.sha256(source.read_bytes()).hexdigest()[:16])
+    sources = source.read_bytes() + (HERE / "tools" / "client.h").read_bytes()
+    program = cache / (f"{name}-" + hashlib.sha256(sources).hexdigest()[:16])
     if not program.exists():
         subprocess.run(["g++", "-std=c++20", "-O2", "-o", f"{program}.new", str(source), *libraries], check=True)
         os.replace(f"{program}.new", program)
     return str(program)
+
+
+def build_against(shoal, name, modules, libraries):
+    """tools/<name>.cc, against the modules' libraries in the build directory of the program; the first one's own headers
+    too."""
+    build, source = pathlib.Path(shoal).resolve().parent, HERE / "tools" / f"{name}.cc"
+    program = build / f"bench-{name}"
+    archives = [str(build / f"libshoal_{module}.a") for module in modules]
+    newest = max(os.stat(path).st_mtime for path in [source, HERE / "tools" / "client.h", *archives])
+    if not program.exists() or program.stat().st_mtime < newest:
+        subprocess.run(["g++", "-std=c++20", "-O2", "-DFMT_SHARED", f"-I{TOP}/include", f"-I{TOP}/src/{modules[0]}",
+                        "-o", str(program), str(source), *archives, *libraries], check=True)
+    return str(program)
+
+
+def build_filler(shoal):
+    return build_against(shoal, "fill_store", ("store", "registry", "obs", "base"),
+                         ("-llmdb", "-lprometheus-cpp-core", "-lspdlog", "-lfmt", "-lcrypto", "-lpthread"))
+
+
+def fill(program, store, repository, count, files, repositories=None):
+    """Blobs of 64 bytes into the store of a node that does not run, the first `files` of them with their file: pushed to
+    one repository, or mirrored and spread over so many."""
+    command = [program, store, repository, str(count), str(files), "64", *([str(repositories)] if repositories else [])]
+    return subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout.split()
 
 
 class Content:

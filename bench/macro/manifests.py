@@ -1,24 +1,10 @@
 #!/usr/bin/env python3
 """Warm manifests by digest and by fresh tag: requests per second and CPU per request (wrk), against nginx serving a
 static file of that size and Debian's docker-registry as a mirror, in one run."""
-import re
-import subprocess
-
-from lib import MANIFEST_TYPE, Bench, Content, arguments, main, median, pull_through
+from lib import Bench, Content, arguments, main, median, pull_through
+from loads import wrk
 
 CONNECTIONS = 32
-
-
-def wrk(server, path, seconds):
-    before = server.cpu_seconds()
-    text = subprocess.run(
-        ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-H", f"Accept: {MANIFEST_TYPE}",
-         f"http://127.0.0.1:{server.port}{path}"], stdout=subprocess.PIPE, check=True, text=True).stdout
-    if "Non-2xx" in text or "Socket errors" in text:
-        raise SystemExit(f"{server.name} {path}:\n{text}")
-    requests = int(re.search(r"(\d+) requests in", text).group(1))
-    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1))
-    return rate, (server.cpu_seconds() - before) / requests * 1e6
 
 
 def run():
@@ -43,7 +29,7 @@ def run():
         samples = {}
         for number in range(rounds):
             for case in cases if number % 2 == 0 else reversed(cases):
-                samples.setdefault(case, []).append(wrk(case[0], case[2], seconds))
+                samples.setdefault(case, []).append(wrk(case[0], case[2], seconds, CONNECTIONS))
         base = median([s[0] for s in samples[cases[0]]])
         for case in cases:
             rates = [s[0] for s in samples[case]]

@@ -4,25 +4,9 @@ with the same client in one run. Shoal answers when the push would survive a pow
 import json
 import subprocess
 
-from lib import MIB, Bench, arguments, build_tool, free_port, main, median
+from lib import MIB, Bench, arguments, build_tool, main, median
 
 CONNECTIONS = 64
-
-
-def hosted(bench):
-    port = free_port()
-    home = bench.directory / "shoal"
-    home.mkdir()
-    access = f"{home}/access.log" if bench.options.access_log == "on" else ""
-    (home / "shoal.yml").write_text(f"""
-server: {{listen: ["127.0.0.1:{port}"]}}
-storage: {{path: "{home}/data"}}
-default_upstream: ""
-upstreams: {{}}
-admin: {{listen: ""}}
-log: {{level: warn, access: "{access}"}}
-""")
-    return bench.start("shoal", [bench.options.shoal, "serve", "--config", str(home / "shoal.yml")], port, home / "log")
 
 
 def push(tool, server, **flags):
@@ -42,7 +26,7 @@ def run():
     rounds, count, large = (2, 500, 128 * MIB) if options.quick else (5, 3000, 1024 * MIB)
     with Bench("push", options) as bench:
         tool = build_tool("push", "-lcrypto", "-lpthread")
-        servers = [hosted(bench), bench.registry(bench.directory / "registry")]
+        servers = [bench.shoal(), bench.registry(bench.directory / "registry")]
         bench.note(f"small: {count} blobs of 4 KiB, POST and PUT, {CONNECTIONS} connections; large: one blob of "
                    f"{large // MIB} MiB, POST, PATCH and PUT; medians of {rounds} interleaved rounds")
         small, big = {}, {}

@@ -6,8 +6,13 @@
 #include "health.h"
 #include "hosted.h"
 #include "images.h"
+#include "notifications.h"
+#include "pins.h"
 #include "pool_jobs.h"
+#include "query.h"
+#include "removal.h"
 #include "reply.h"
+#include "scrub.h"
 #include "shoal/admin/admin.h"
 #include "shoal/registry/name.h"
 #include "status.h"
@@ -17,8 +22,6 @@ namespace {
 
 constexpr std::string_view kApi = "/api/v1/";
 constexpr std::size_t kMaxPage = 1000;
-// In one request: it keeps a thread of the pool, and a stop of the node waiting.
-constexpr std::uint64_t kMaxScrub = 256ULL << 20;
 
 std::string parameter(std::string_view query, std::string_view name) {
   return registry::query_value(query, name).value_or(std::string());
@@ -47,7 +50,7 @@ struct AdminHandler::Impl {
   void post(std::string_view path, std::string_view query, http::Responder responder);
   void collect_garbage(std::string_view query, http::Responder responder);
   void scrub(std::string_view query, http::Responder responder);
-  void pin(std::string_view digest, Pin pin, http::Responder responder);
+  void pin(std::string_view digest, std::string_view query, Pin pin, http::Responder responder);
 
   // Runs `make` (the store's side of a GET) on the pool.
   template <class Make>
@@ -84,7 +87,7 @@ std::unique_ptr<http::Operation> AdminHandler::handle(const http::Request& reque
     case http::Method::post: impl_->post(path, query, std::move(responder)); break;
     case http::Method::put:
       if (path.starts_with("pins/")) {
-        impl_->pin(path.substr(5), Pin::keep, std::move(responder));
+        impl_->pin(path.substr(5), query, Pin::keep, std::move(responder));
       } else {
         Impl::no_such_path(std::move(responder));
       }
@@ -106,29 +109,17 @@ void AdminHandler::Impl::post(std::string_view path, std::string_view query, htt
     collect_garbage(query, std::move(responder));
   } else if (path == "scrub") {
     scrub(query, std::move(responder));
+  } else if (path.starts_with("notifications/") && path.ends_with("/retry")) {
+    retry_dead(parts.notifications, std::string(path.substr(14, path.size() - 20)), jobs.answer(std::move(responder)));
   } else {
     no_such_path(std::move(responder));
   }
 }
 
 void AdminHandler::Impl::collect_garbage(std::string_view query, http::Responder responder) {
-  GcRequest request;
-  // A misspelt dry_run must not become a real one.
-  for (const auto& [name, flag] : {std::pair<std::string_view, bool*>{"dry_run", &request.dry_run},
-                                   std::pair<std::string_view, bool*>{"untagged", &request.untagged}}) {
-    const auto text = parameter(query, name);
-    *flag = text == "1" || text == "true";
-    if (!text.empty() && !*flag && text != "0" && text != "false") {
-      return responder.send(error_reply(400, "BAD_REQUEST", std::string(name) + " is 1 or 0"));
-    }
-  }
-  while (!query.empty()) {
-    const auto name = query.substr(0, query.find_first_of("=&"));
-    if (name != "dry_run" && name != "untagged") {
-      return responder.send(error_reply(400, "BAD_REQUEST", "gc knows dry_run and untagged only"));
-    }
-    query.remove_prefix(std::min(query.find('&'), query.size() - 1) + 1);
-  }
+  const auto parsed = Query::parse(query, {"dry_run", "untagged"});
+  if (!parsed) return responder.send(error_reply(parsed.error()));
+  const GcRequest request{parsed->flag("dry_run"), parsed->flag("untagged")};
   parts.node.collect_garbage(
       request, [request, answer = jobs.answer(std::move(responder))](base::Result<GcOutcome> result) mutable {
         answer(gc_reply(result, request));
@@ -136,28 +127,30 @@ void AdminHandler::Impl::collect_garbage(std::string_view query, http::Responder
 }
 
 void AdminHandler::Impl::scrub(std::string_view query, http::Responder responder) {
-  std::uint64_t bytes = kMaxScrub;
-  if (const auto text = parameter(query, "bytes"); !text.empty()) {
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), bytes);
-    if (error != std::errc() || end != text.data() + text.size() || bytes == 0) {
-      return responder.send(error_reply(400, "BAD_REQUEST", "bytes must be a positive number"));
-    }
-  }
-  answer_from_pool(std::move(responder), [&store = parts.store, bytes = std::min(bytes, kMaxScrub)] {
-    return scrub_reply(store.scrub(bytes));
-  });
+  const auto request = parse_scrub(query);
+  if (!request) return responder.send(error_reply(request.error()));
+  answer_from_pool(std::move(responder),
+                   [&p = parts, request = *request] { return admin::scrub(p.store, p.node, request); });
 }
 
-void AdminHandler::Impl::pin(std::string_view digest, Pin pin, http::Responder responder) {
-  jobs.run(std::move(responder), [&p = parts, digest = std::string(digest), pin](PoolJobs::Answer answer) mutable {
-    set_pin(p.store, p.loop, digest, pin, std::move(answer));
+void AdminHandler::Impl::pin(std::string_view digest, std::string_view query, Pin pin, http::Responder responder) {
+  const auto parsed = Query::parse(query, {"dry_run"}, {"name"});
+  if (!parsed) return responder.send(error_reply(parsed.error()));
+  PinRequest request{std::string(digest), parsed->text("name"), pin, parsed->flag("dry_run")};
+  jobs.run(std::move(responder), [&p = parts, request = std::move(request)](PoolJobs::Answer answer) mutable {
+    set_pin(p.store, p.loop, std::chrono::system_clock::now(), request, std::move(answer));
   });
 }
 
 void AdminHandler::Impl::read(std::string_view path, std::string_view query, http::Responder responder) {
   if (path == "status") {
-    answer_from_pool(std::move(responder),
-                     [&p = parts] { return status_reply(p.store, p.node, std::chrono::system_clock::now()); });
+    answer_from_pool(std::move(responder), [&p = parts] { return status_reply(p, std::chrono::system_clock::now()); });
+  } else if (path == "peers") {
+    responder.send(peers_reply(parts.node));
+  } else if (path == "swarms") {
+    if (!parts.node.site()) return responder.send(no_site_reply());
+    parts.node.swarms([answer = jobs.answer(std::move(responder))](
+                          const std::vector<p2p::SwarmStatus>& swarms) mutable { answer(swarms_reply(swarms)); });
   } else if (path == "upstreams") {
     answer_from_pool(std::move(responder), [&p = parts] { return upstreams_reply(p.node); });
   } else if (path == "config") {
@@ -167,6 +160,17 @@ void AdminHandler::Impl::read(std::string_view path, std::string_view query, htt
     const auto page = parse_page(query);
     if (!page) return responder.send(error_reply(400, "BAD_REQUEST", "n must be a positive number"));
     answer_from_pool(std::move(responder), [&p = parts, page = *page] { return list_hosted(p.store, page); });
+  } else if (path == "pins") {
+    const auto page = parse_page(query);
+    if (!page) return responder.send(error_reply(400, "BAD_REQUEST", "n must be a positive number"));
+    answer_from_pool(std::move(responder), [&p = parts, page = *page] { return list_pins(p.store, page); });
+  } else if (path == "notifications") {
+    answer_from_pool(std::move(responder), [&p = parts] { return notifications_reply(p.notifications); });
+  } else if (path.starts_with("notifications/") && path.ends_with("/dead")) {
+    const auto page = parse_page(query);
+    if (!page) return responder.send(error_reply(400, "BAD_REQUEST", "n must be a positive number"));
+    list_dead(parts.notifications, std::string(path.substr(14, path.size() - 19)), page->limit,
+              jobs.answer(std::move(responder)));
   } else if (path == "images") {
     read_images(parameter(query, "repository"), query, std::move(responder));
   } else if (path.starts_with("images/")) {
@@ -197,28 +201,32 @@ void AdminHandler::Impl::read_images(std::string repository, std::string_view qu
 
 void AdminHandler::Impl::remove(std::string_view path, std::string_view query, http::Responder responder) {
   if (path.starts_with("blobs/")) {
-    answer_from_pool(std::move(responder), [&store = parts.store, digest = std::string(path.substr(6))] {
-      return remove_blob(store, digest);
-    });
+    const auto parsed = Query::parse(query, {"dry_run"});
+    if (!parsed) return responder.send(error_reply(parsed.error()));
+    answer_from_pool(std::move(responder),
+                     [&p = parts, digest = std::string(path.substr(6)), dry_run = parsed->flag("dry_run")] {
+                       return dry_run ? foresee_blob_removal(p.store, digest) : remove_blob(p.store, *p.events, digest);
+                     });
   } else if (path.starts_with("pins/")) {
-    pin(path.substr(5), Pin::release, std::move(responder));
+    pin(path.substr(5), query, Pin::release, std::move(responder));
   } else if (path.starts_with("images/")) {
     // Without a tag the whole repository goes, so anything that could be a misspelt tag= is refused.
-    const auto tag = parameter(query, "tag");
-    if (!query.empty() && (tag.empty() || query.find('&') != std::string_view::npos)) {
-      responder.send(error_reply(400, "BAD_REQUEST",
-                                 "give tag=<tag> alone, or nothing to remove the repository; blobs have a path of "
-                                 "their own: /api/v1/blobs/<digest>"));
-      return;
+    const auto parsed = Query::parse(query, {"dry_run"}, {"tag"});
+    if (!parsed) {
+      return responder.send(error_reply(
+          parsed.error().at("give tag=<tag>, or nothing to remove the repository; blobs have a path of their own, "
+                            "/api/v1/blobs/<digest>")));
     }
-    jobs.run(std::move(responder),
-             [&p = parts, repository = std::string(path.substr(7)), tag](PoolJobs::Answer answer) mutable {
-               if (p.store.hosted().is_hosted(repository)) {
-                 remove_hosted(p.store, p.loop, repository, tag, std::move(answer));
-               } else {
-                 remove_image(p.store, p.loop, repository, tag, std::move(answer));
-               }
-             });
+    jobs.run(std::move(responder), [&p = parts, repository = std::string(path.substr(7)), tag = parsed->text("tag"),
+                                    dry_run = parsed->flag("dry_run")](PoolJobs::Answer answer) mutable {
+      if (dry_run) {
+        foresee_removal(p.store, p.node, repository, tag, std::move(answer));
+      } else if (p.store.hosted().is_hosted(repository)) {
+        remove_hosted(p.store, *p.events, p.loop, repository, tag, std::move(answer));
+      } else {
+        remove_image(p.store, *p.events, p.loop, repository, tag, std::move(answer));
+      }
+    });
   } else {
     no_such_path(std::move(responder));
   }

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "removed.h"
 #include "reply.h"
 #include "shoal/registry/manifest.h"
 #include "shoal/registry/name.h"
@@ -14,25 +15,11 @@ using nlohmann::json;
 constexpr std::size_t kTagsInListing = 100;      // of each repository; the rest by its own page
 constexpr std::size_t kMaxDescriptors = 10'000;  // in one answer
 
-// Names hold no byte above 0x7e, so this sorts right before `name` and after everything smaller.
-bool repository_exists(const store::Store& store, const std::string& name) {
-  if (name.empty()) return false;
-  std::string before = name;
-  before.back() = static_cast<char>(before.back() - 1);
-  before.push_back('\x7f');
-  const auto next = store.list_repositories(before, 1);
-  return !next.empty() && next.front() == name;
-}
-
 json tag_json(const std::string& tag, const store::TagRecord& record) {
   return {{"tag", tag},
           {"digest", record.digest.to_string()},
           {"fetched", time_text(record.fetched)},
           {"checked", time_text(record.checked)}};
-}
-
-http::Response unknown_repository(const std::string& repository) {
-  return error_reply(404, "NAME_UNKNOWN", "nothing of repository " + repository + " is held here");
 }
 
 struct Sums {
@@ -70,6 +57,20 @@ json children_json(const store::Store& store, const registry::ManifestView& view
 }
 
 }  // namespace
+
+// Names hold no byte above 0x7e, so this sorts right before `name` and after everything smaller.
+bool repository_exists(const store::Store& store, const std::string& name) {
+  if (name.empty()) return false;
+  std::string before = name;
+  before.back() = static_cast<char>(before.back() - 1);
+  before.push_back('\x7f');
+  const auto next = store.list_repositories(before, 1);
+  return !next.empty() && next.front() == name;
+}
+
+http::Response unknown_repository(const std::string& repository) {
+  return error_reply(404, "NAME_UNKNOWN", "nothing of repository " + repository + " is held here");
+}
 
 http::Response list_repositories(store::Store& store, const Page& page) {
   json repositories = json::array();
@@ -130,8 +131,8 @@ http::Response show_manifest(const store::Store& store, const std::string& repos
   return json_reply(200, answer);
 }
 
-void remove_image(store::Store& store, base::Executor& on, const std::string& repository, const std::string& tag,
-                  PoolJobs::Answer answer) {
+void remove_image(store::Store& store, obs::EventSink& events, base::Executor& on, const std::string& repository,
+                  const std::string& tag, PoolJobs::Answer answer) {
   std::vector<store::Write> writes;
   if (tag.empty()) {
     if (!repository_exists(store, repository)) return answer(unknown_repository(repository));
@@ -143,9 +144,13 @@ void remove_image(store::Store& store, base::Executor& on, const std::string& re
     writes.emplace_back(store::RemoveTag{repository, tag});
   }
   const auto removed = tag.empty() ? repository : repository + ":" + tag;
-  store.commit(std::move(writes), on, [removed, answer = std::move(answer)](base::Result<void> result) mutable {
-    answer(result ? json_reply(200, {{"removed", removed}}) : error_reply(result.error().at("remove", removed)));
-  });
+  store.commit(std::move(writes), on,
+               [&events, repository, tag, removed, answer = std::move(answer)](base::Result<void> result) mutable {
+                 if (!result) return answer(error_reply(result.error().at("remove", removed)));
+                 tell_removed(events, tag.empty() ? obs::EventObject::repository : obs::EventObject::tag, repository,
+                              {}, tag);
+                 answer(json_reply(200, {{"removed", removed}}));
+               });
 }
 
 http::Response show_blob(const store::Store& store, std::string_view text) {
@@ -161,10 +166,11 @@ http::Response show_blob(const store::Store& store, std::string_view text) {
                           {"pinned", record->pinned}});
 }
 
-http::Response remove_blob(store::Store& store, std::string_view text) {
+http::Response remove_blob(store::Store& store, obs::EventSink& events, std::string_view text) {
   const auto digest = base::Digest::parse(text);
   if (!digest) return error_reply(digest.error());
   const auto result = store.remove_blob(*digest);
+  if (result) tell_removed(events, obs::EventObject::blob, {}, digest->to_string(), {});
   return result ? json_reply(200, {{"removed", digest->to_string()}}) : error_reply(result.error());
 }
 

@@ -17,6 +17,8 @@ struct Page {
   std::size_t limit = 100;  // 1 ... 1000
 };
 
+[[nodiscard]] bool repository_exists(const store::Store& store, const std::string& name);  // hosted or mirrored
+[[nodiscard]] http::Response unknown_repository(const std::string& repository);            // 404
 [[nodiscard]] http::Response list_repositories(store::Store& store, const Page& page);
 [[nodiscard]] http::Response list_tags(const store::Store& store, const std::string& repository, const Page& page);
 
@@ -25,9 +27,9 @@ struct Page {
                                            const std::string& tag, const std::string& digest);
 
 // The answer comes when it is durable. `tag` "": the whole repository.
-void remove_image(store::Store& store, base::Executor& on, const std::string& repository, const std::string& tag,
-                  PoolJobs::Answer answer);
+void remove_image(store::Store& store, obs::EventSink& events, base::Executor& on, const std::string& repository,
+                  const std::string& tag, PoolJobs::Answer answer);
 [[nodiscard]] http::Response show_blob(const store::Store& store, std::string_view digest);
-[[nodiscard]] http::Response remove_blob(store::Store& store, std::string_view digest);
+[[nodiscard]] http::Response remove_blob(store::Store& store, obs::EventSink& events, std::string_view digest);
 
 }  // namespace shoal::admin

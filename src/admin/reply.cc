@@ -38,6 +38,14 @@ http::Response error_reply(const base::Error& error) {
   }
 }
 
+std::optional<base::Error> refuse_read_only(const store::Store& store, std::string_view operation,
+                                            std::string_view subject) {
+  const auto usage = store.usage();
+  if (!usage.read_only) return std::nullopt;
+  auto error = base::Error(base::ErrorKind::gone, "the store is read-only: " + usage.read_only_reason);
+  return subject.empty() ? error.at(operation) : error.at(operation, subject);
+}
+
 std::string time_text(base::WallTime at) {
   if (at == base::WallTime{}) return {};
   const auto seconds = std::chrono::system_clock::to_time_t(std::chrono::floor<std::chrono::seconds>(at));

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "shoal/base/clock.h"
 #include "shoal/base/error.h"
 #include "shoal/http/server.h"
+#include "shoal/store/store.h"
 
 namespace shoal::admin {
 
@@ -15,6 +17,10 @@ namespace shoal::admin {
 [[nodiscard]] http::Response json_reply(int status, const nlohmann::json& value);
 [[nodiscard]] http::Response error_reply(int status, std::string_view code, std::string_view message);
 [[nodiscard]] http::Response error_reply(const base::Error& error);  // status by its kind
+
+// What a change would be answered by a store that is read-only; nullopt: it can write.
+[[nodiscard]] std::optional<base::Error> refuse_read_only(const store::Store& store, std::string_view operation,
+                                                          std::string_view subject = {});
 
 [[nodiscard]] std::string time_text(base::WallTime at);  // "2026-11-23T21:00:00Z"; "" for the epoch (never)
 

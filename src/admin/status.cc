@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "health.h"
+#include "notifications.h"
 #include "reply.h"
 
 namespace shoal::admin {
@@ -16,6 +17,7 @@ json health_json(const upstream::Health& health) {
   json value{{"ok", !health.open}, {"consecutive_failures", health.consecutive_failures}};
   if (health.failing_since) value["failing_since"] = time_text(*health.failing_since);
   if (!health.last_error.empty()) value["last_error"] = health.last_error;
+  if (!health.refused.empty()) value["refused"] = health.refused;
   if (health.rate_limit_remaining) value["rate_limit_remaining"] = *health.rate_limit_remaining;
   if (health.rate_limit_limit) value["rate_limit_limit"] = *health.rate_limit_limit;
   if (health.rate_limited_until) value["rate_limited_until"] = time_text(*health.rate_limited_until);
@@ -58,9 +60,60 @@ json usage_json(const store::Usage& usage) {
   return value;
 }
 
+json site_json(const p2p::SiteStatus& site) {
+  json trackers = json::array();
+  for (const auto& tracker : site.trackers) {
+    json entry{{"url", tracker.url}, {"ok", tracker.alive}};
+    if (!tracker.last_error.empty()) entry["last_error"] = tracker.last_error;
+    trackers.push_back(std::move(entry));
+  }
+  return {{"id", site.self.id},          {"url", site.self.url}, {"zone", site.self.zone},
+          {"peers", site.peers.size()},  {"trackers", trackers}, {"tracked_blobs", site.totals.blobs},
+          {"leases", site.totals.leases}};
+}
+
 }  // namespace
 
-http::Response status_reply(const store::Store& store, const NodeView& node, base::WallTime now) {
+http::Response no_site_reply() {
+  return error_reply(404, "NOT_FOUND", "this node has no neighbours: p2p.enabled is false");
+}
+
+http::Response peers_reply(const NodeView& node) {
+  const auto site = node.site();
+  if (!site) return no_site_reply();
+  auto value = site_json(*site);
+  value["peers"] = json::array();
+  for (const auto& peer : site->peers) {
+    value["peers"].push_back({{"id", peer.id}, {"url", peer.url}, {"zone", peer.zone}});
+  }
+  value["banned"] = json::array();
+  for (const auto& ban : site->banned) {
+    const auto left = std::chrono::ceil<std::chrono::seconds>(ban.left);
+    value["banned"].push_back(
+        {{"id", ban.node}, {"ip", ban.ip}, {"why", to_string(ban.why)}, {"seconds_left", left.count()}});
+  }
+  return json_reply(200, value);
+}
+
+http::Response swarms_reply(const std::vector<p2p::SwarmStatus>& swarms) {
+  json list = json::array();
+  for (const auto& swarm : swarms) {
+    list.push_back({{"digest", swarm.digest},
+                    {"size", swarm.size},
+                    {"piece_length", swarm.piece_length},
+                    {"pieces", swarm.pieces},
+                    {"pieces_here", swarm.good},
+                    {"role", swarm.role},
+                    {"authors", swarm.authors},
+                    {"followers", swarm.followers},
+                    {"bytes_from_peers", swarm.from_peers}});
+  }
+  return json_reply(200, {{"swarms", list}});
+}
+
+http::Response status_reply(const Parts& parts, base::WallTime now) {
+  const auto& store = parts.store;
+  const auto& node = parts.node;
   const auto reasons = reasons_not_ready(store, node);
   const auto uptime = std::chrono::duration_cast<std::chrono::seconds>(now - node.started());
   json upstreams = json::array();
@@ -69,16 +122,20 @@ http::Response status_reply(const store::Store& store, const NodeView& node, bas
     entry["name"] = state->options()->name;
     upstreams.push_back(std::move(entry));
   }
-  return json_reply(200, {{"version", node.version()},
-                          {"pid", ::getpid()},
-                          {"started", time_text(node.started())},
-                          {"uptime_seconds", uptime.count()},
-                          {"listen", node.addresses()},
-                          {"connections", node.connections()},
-                          {"ready", reasons.empty()},
-                          {"reasons", reasons},
-                          {"store", usage_json(store.usage())},
-                          {"upstreams", upstreams}});
+  json value{{"version", node.version()},
+             {"pid", ::getpid()},
+             {"started", time_text(node.started())},
+             {"uptime_seconds", uptime.count()},
+             {"listen", node.addresses()},
+             {"url", node.url()},
+             {"connections", node.connections()},
+             {"ready", reasons.empty()},
+             {"reasons", reasons},
+             {"store", usage_json(store.usage())},
+             {"upstreams", upstreams},
+             {"notifications", notifications_json(parts.notifications)}};
+  if (const auto site = node.site()) value["site"] = site_json(*site);
+  return json_reply(200, value);
 }
 
 http::Response upstreams_reply(const NodeView& node) {

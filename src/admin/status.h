@@ -5,7 +5,10 @@
 
 namespace shoal::admin {
 
-[[nodiscard]] http::Response status_reply(const store::Store& store, const NodeView& node, base::WallTime now);
+[[nodiscard]] http::Response status_reply(const Parts& parts, base::WallTime now);
+[[nodiscard]] http::Response peers_reply(const NodeView& node);
+[[nodiscard]] http::Response no_site_reply();
+[[nodiscard]] http::Response swarms_reply(const std::vector<p2p::SwarmStatus>& swarms);
 [[nodiscard]] http::Response upstreams_reply(const NodeView& node);
 [[nodiscard]] http::Response reload_reply(const ReloadReport& report);  // 422 when the new configuration was refused
 

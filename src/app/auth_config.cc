@@ -76,6 +76,23 @@ auth::Rule read_rule(config::Section section, const AuthSettings& auth) {
   return rule;
 }
 
+auth::AuthenticatorOptions read_logins(config::Section section) {
+  auth::AuthenticatorOptions logins;
+  const auto seconds = [&section](const char* key, std::chrono::seconds otherwise) {
+    return std::chrono::ceil<std::chrono::seconds>(
+        section.duration(key, otherwise, {std::chrono::milliseconds(0), std::chrono::hours(24)}));
+  };
+  const auto number = [&section](const char* key, std::size_t otherwise, std::int64_t min) {
+    return static_cast<std::size_t>(section.integer(key, static_cast<std::int64_t>(otherwise), {min, 100'000}));
+  };
+  logins.remember = seconds("remember", logins.remember);
+  logins.remember_failures = seconds("remember_failures", logins.remember_failures);
+  logins.max_waiting = number("waiting", logins.max_waiting, 1);
+  logins.max_waiting_per_source = number("waiting_per_address", logins.max_waiting_per_source, 1);
+  logins.max_failures_per_minute = number("failures_per_minute", logins.max_failures_per_minute, 0);
+  return logins;
+}
+
 bool is_realm(std::string_view realm) {
   return !realm.empty() && realm.size() <= 128 &&
          std::all_of(realm.begin(), realm.end(), [](char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; });
@@ -89,6 +106,7 @@ AuthSettings read_auth(config::Section section, bool read_secrets) {
   auth.access.realm = section.string("realm", "shoal");
   auth.access.allow_plaintext = section.boolean("allow_plaintext", false);
   if (!is_realm(auth.access.realm)) section.fail("realm", "must be 1 to 128 plain characters without \" and \\");
+  auth.logins = read_logins(section.section("logins"));
   auto& policy = auth.access.policy;
   policy.enabled = !auth.htpasswd.empty();
   if (policy.enabled && read_secrets) read_users(section, auth);

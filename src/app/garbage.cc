@@ -19,6 +19,19 @@ std::optional<base::WallTime> parse_seconds(const std::string& text) {
   return base::WallTime(std::chrono::seconds(seconds));
 }
 
+// What the rules would take away before a collection.
+std::function<base::Result<store::Supposed>(const std::string&)> retention_before(
+    store::Store& store, base::Clock& clock, const sync::RetentionOptions& options) {
+  if (options.rules.empty()) return nullptr;
+  return [&store, &clock, options](const std::string& repository) -> base::Result<store::Supposed> {
+    auto plan = sync::plan_retention(store.hosted(), options, repository, clock.wall_now());
+    if (!plan) return plan.error().at("retention", repository);
+    store::Supposed gone;
+    for (auto& [tag, digest] : plan->tags) gone.tags.emplace(std::move(tag), digest);
+    return gone;
+  };
+}
+
 store::PutState last_state(base::WallTime at) {
   return {kLastKey, base::format("{}", std::chrono::floor<std::chrono::seconds>(at).time_since_epoch().count())};
 }
@@ -79,6 +92,7 @@ void Garbage::run(store::GcOptions options, Done done) {
   probe_.began();
   const auto began = clock_.steady_now();
   retention.dry_run = options.dry_run;
+  if (options.dry_run) options.suppose = retention_before(store_, clock_, retention);
   strand_.post([this, options, began, retention = std::move(retention), done = std::move(done)]() mutable {
     if (retention.rules.empty()) return retained(options, began, std::move(done), sync::RetentionReport{});
     run_ = std::make_unique<sync::RetentionRun>(store_, strand_, clock_, std::move(retention));
@@ -96,6 +110,7 @@ void Garbage::retained(const store::GcOptions& options, base::SteadyTime began, 
     if (done) done(std::move(failed));
     return;
   }
+  if (options.dry_run) return foresee_all(options, began, std::move(done), std::move(*result));
   store_.hosted().collect_garbage(
       options, pool_,
       [this, options, began, retention = std::move(*result),
@@ -104,6 +119,39 @@ void Garbage::retained(const store::GcOptions& options, base::SteadyTime began, 
                               : base::Result<admin::GcOutcome>(report.error());
         ended(options, began, outcome);
         if (done) done(std::move(outcome));
+      });
+}
+
+void Garbage::foresee_all(const store::GcOptions& options, base::SteadyTime began, Done done,
+                          sync::RetentionReport retention) {
+  foresee(options, [this, options, began, retention = std::move(retention),
+                    done = std::move(done)](base::Result<admin::GcForecast> forecast) mutable {
+    auto outcome = forecast
+                       ? base::Result<admin::GcOutcome>(admin::GcOutcome{std::move(retention), std::move(forecast->now),
+                                                                         std::move(forecast->in_time), forecast->grace})
+                       : base::Result<admin::GcOutcome>(forecast.error());
+    ended(options, began, outcome);
+    if (done) done(std::move(outcome));
+  });
+}
+
+// On the strand, which is shut before the store goes: the second round begins there.
+void Garbage::foresee(store::GcOptions options, Foreseen done) {
+  options.dry_run = true;
+  auto in_time = options;
+  in_time.grace = std::chrono::seconds(0);
+  const auto grace = options.grace;
+  store_.hosted().collect_garbage(
+      std::move(options), strand_,
+      [this, in_time = std::move(in_time), grace, done = std::move(done)](base::Result<store::GcReport> now) mutable {
+        if (!now) return done(now.error());
+        if (grace.count() == 0) return done(admin::GcForecast{*now, *now, grace});
+        store_.hosted().collect_garbage(
+            std::move(in_time), strand_,
+            [now = std::move(*now), grace, done = std::move(done)](base::Result<store::GcReport> later) mutable {
+              if (!later) return done(later.error());
+              done(admin::GcForecast{std::move(now), std::move(*later), grace});
+            });
       });
 }
 
@@ -131,9 +179,10 @@ void Garbage::ended(const store::GcOptions& options, base::SteadyTime began,
   obs::log(idle ? obs::Level::debug : obs::Level::info, Category::app,
            "garbage collected in {:.1f} s: {} repositories seen; removed {} tags by retention rules, {} manifests, {} "
            "links, {} blobs ({} bytes), "
-           "{} abandoned uploads",
+           "{} abandoned uploads, {} empty repositories",
            took.count(), result->repositories, outcome->retention.tags_removed, result->manifests_removed,
-           result->links_removed, result->blobs_removed, result->bytes_freed, result->uploads_removed);
+           result->links_removed, result->blobs_removed, result->bytes_freed, result->uploads_removed,
+           result->repositories_removed);
 }
 
 }  // namespace shoal::app

@@ -30,10 +30,14 @@ class Garbage {
   void stop();  // before the store goes; what ends afterwards is not written down
   // `done` may be empty; on the pool. ErrorKind::busy: one runs already.
   void run(store::GcOptions options, Done done);
+  // A dry run, with the grace and without; beside one in earnest. `done` on the pool, not after stop().
+  using Foreseen = base::UniqueFunction<void(base::Result<admin::GcForecast>)>;
+  void foresee(store::GcOptions options, Foreseen done);
 
  private:
   void retained(const store::GcOptions& options, base::SteadyTime began, Done done,
                 base::Result<sync::RetentionReport> result);
+  void foresee_all(const store::GcOptions& options, base::SteadyTime began, Done done, sync::RetentionReport retention);
   void ended(const store::GcOptions& options, base::SteadyTime began, const base::Result<admin::GcOutcome>& result);
 
   store::Store& store_;

@@ -13,12 +13,14 @@
 
 #include "certificate_watch.h"
 #include "garbage.h"
+#include "quota_watch.h"
 #include "scrubbing.h"
 #include "shoal/admin/admin.h"
 #include "shoal/app/serve.h"
 #include "shoal/app/settings.h"
 #include "shoal/auth/auth.h"
 #include "shoal/net/event_loop.h"
+#include "shoal/notify/notify.h"
 #include "upstream_states.h"
 #include "wakeups.h"
 #include "worker.h"
@@ -36,7 +38,8 @@ class Node final : public admin::NodeView {
   admin::ReloadReport reload_now();
   void save_health();  // what is new of the upstreams' health, to the index
   void collect_garbage_if_due();
-  void scrub() { scrubbing_->tick(); }
+  void scrub_if_due() { scrubbing_->tick(); }
+  void measure_quotas_if_due() { quotas_->tick(); }
   void warn_of_expiry() { certificate_.warn_if_due(clock_.wall_now()); }
   void begin_drain();
   [[nodiscard]] bool drained() const { return drained_.load(); }
@@ -51,24 +54,33 @@ class Node final : public admin::NodeView {
   [[nodiscard]] std::vector<std::string> addresses() const override;
   [[nodiscard]] std::size_t connections() const override;
   [[nodiscard]] std::vector<std::shared_ptr<upstream::UpstreamState>> upstreams() const override;
+  [[nodiscard]] std::string url() const override;
+  [[nodiscard]] std::optional<p2p::SiteStatus> site() const override;
+  void swarms(base::UniqueFunction<void(std::vector<p2p::SwarmStatus>)> done) const override;
   [[nodiscard]] std::string config_text() const override;
   void reload(base::UniqueFunction<void(admin::ReloadReport)> done) override;
   void collect_garbage(admin::GcRequest request,
                        base::UniqueFunction<void(base::Result<admin::GcOutcome>)> done) override;
+  void foresee_garbage(std::string repository, store::Supposed gone, bool untagged,
+                       base::UniqueFunction<void(base::Result<admin::GcForecast>)> done) override;
+  [[nodiscard]] store::ScrubReport scrub(std::uint64_t bytes, admin::ScrubFrom from) override;
+  [[nodiscard]] std::uint64_t scrub_rate() const override;
 
  private:
   Node(const ServeRequest& request, LoadedSettings loaded, Wakeups& wakeups);
   [[nodiscard]] base::Result<void> open_store();
+  [[nodiscard]] base::Result<void> make_site();
   void make_workers();
+  void start_notifications();
   [[nodiscard]] base::Result<void> listen();
   [[nodiscard]] base::Result<std::vector<net::Address>> listen_on(const std::vector<net::Address>& wanted,
                                                                   std::string_view key,
                                                                   std::shared_ptr<const tls::SharedContext> tls);
   [[nodiscard]] base::Result<void> write_port_file() const;
-  void apply(LoadedSettings next);
+  void apply(LoadedSettings wanted);
 
   ServeRequest request_;
-  LoadedSettings loaded_;  // main thread
+  LoadedSettings loaded_;  // main thread; what is in force
   Wakeups& wakeups_;
   base::SystemClock clock_;
   base::WallTime started_;
@@ -77,11 +89,15 @@ class Node final : public admin::NodeView {
   std::shared_ptr<tls::SharedContext> tls_;  // shared with the listeners; null: no TLS
   CertificateWatch certificate_{metrics_};   // main thread
   std::unique_ptr<net::ThreadPool> pool_;
+  std::unique_ptr<notify::Hub> notifications_;
+  std::unique_ptr<net::ThreadPool> upkeep_;  // garbage, retention, scrubbing, quotas
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<Garbage> garbage_;
   std::unique_ptr<Scrubbing> scrubbing_;
+  std::unique_ptr<QuotaWatch> quotas_;
   std::unique_ptr<auth::Authenticator> authenticator_;
   std::unique_ptr<UpstreamStates> states_;
+  std::unique_ptr<p2p::Site> site_;  // null: p2p.enabled is false
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<mirror::Mirror> mirror_;
   std::optional<net::Address> admin_address_;  // main thread

@@ -37,6 +37,9 @@ void scrape_store(obs::Metrics& m, const store::Store& store) {
   follow(m.counter("shoal_store_evicted_blobs_total", "Blobs evicted."), usage.evicted_blobs);
   follow(m.counter("shoal_store_evicted_bytes_total", "Bytes evicted."), usage.evicted_bytes);
   follow(m.counter("shoal_store_quarantined_total", "Files put into quarantine."), usage.quarantined);
+  follow(m.counter("shoal_store_read_errors_total", "Reads of stored blobs that the disk failed."), usage.read_errors);
+  follow(m.counter("shoal_store_write_errors_total", "Writes and syncs that the disk failed, but for want of room."),
+         usage.write_errors);
 }
 
 void scrape_upstream(obs::Metrics& m, const upstream::UpstreamState& state) {
@@ -77,6 +80,20 @@ void scrape_worker(obs::Metrics& m, Worker& worker) {
   m.gauge("shoal_connections", "Open client connections.", labels).set(static_cast<double>(worker.connections()));
 }
 
+// Fine about 5 ms: more than that, and clients notice.
+std::vector<double> turn_bounds() {
+  return {0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.5, 1};
+}
+
+void measure_loop(obs::Metrics& m, net::EventLoop& loop) {
+  const obs::Labels labels{{"loop", std::to_string(loop.index())}};
+  loop.measure(m.histogram("shoal_loop_turn_seconds",
+                           "How long one turn of the event loop took: nobody else is served.", turn_bounds(), labels),
+               m.histogram("shoal_loop_wait_seconds",
+                           "How long work that another thread handed to the event loop waited for its turn.",
+                           turn_bounds(), labels));
+}
+
 }  // namespace
 
 void probe_certificate(obs::Metrics& metrics, base::WallTime expires) {
@@ -92,6 +109,7 @@ void probe_node(obs::Metrics& metrics, const std::string& version, base::WallTim
   metrics.gauge("shoal_build_info", "Always 1.", {{"version", version}}).set(1);
   metrics.gauge("process_start_time_seconds", "When the process started, since the epoch.")
       .set(std::chrono::duration<double>(started.time_since_epoch()).count());
+  for (const auto& worker : workers) measure_loop(metrics, worker->loop());
   metrics.on_scrape([&metrics, &store, &upstreams, &access_log, &workers] {
     scrape_process(metrics);
     scrape_store(metrics, store);

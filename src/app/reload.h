@@ -17,8 +17,12 @@ struct Changes {
 // By effective value; credentials by content, as "upstreams.<name>.credentials".
 [[nodiscard]] Changes compare(const LoadedSettings& running, const LoadedSettings& next);
 
-// `next`, with the running values of keys that wait for a restart: what is in force after the reload.
-[[nodiscard]] std::vector<config::Setting> values_in_force(const std::vector<config::Setting>& running,
-                                                           const std::vector<config::Setting>& next);
+// What is in force after a reload to `next`: all of it, but what needs a restart as it runs. `waiting`: what that will
+// be after a restart.
+struct InForce {
+  LoadedSettings loaded;
+  std::vector<config::Setting> waiting;
+};
+[[nodiscard]] InForce in_force(const LoadedSettings& running, LoadedSettings next);
 
 }  // namespace shoal::app

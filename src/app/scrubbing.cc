@@ -23,17 +23,22 @@ struct Scrubbing::State : std::enable_shared_from_this<State> {
   void step() {
     const std::lock_guard lock(mutex);  // held over the step: stop() waits for it, nobody else does
     if (stopped) return;
-    const auto report = store.scrub(std::min(budget, kStep));
-    probe.stepped(report);
-    for (const auto& name : report.names) {
-      obs::error(obs::Category::store, "{} was damaged on disk: it is in quarantine now", name);
-    }
+    const auto report = scrub(std::min(budget, kStep));
     budget -= std::min(budget, std::max<std::uint64_t>(report.bytes, 1));
     if (budget > 0 && !report.whole) {
       post_step();
     } else {
       running.store(false);
     }
+  }
+
+  store::ScrubReport scrub(std::uint64_t bytes) {
+    auto report = store.scrub(bytes);
+    probe.stepped(report);
+    for (const auto& name : report.names) {
+      obs::error(obs::Category::store, "{} was damaged on disk: it is in quarantine now", name);
+    }
+    return report;
   }
 
   store::Store& store;
@@ -61,6 +66,12 @@ void Scrubbing::tick() {
   state_->budget = budget;
   state_->running.store(true);
   state_->post_step();
+}
+
+// Without the mutex, which would keep stop() and the background waiting: the store has its own for steps.
+store::ScrubReport Scrubbing::step(std::uint64_t bytes, admin::ScrubFrom from) {
+  if (from == admin::ScrubFrom::the_beginning) state_->store.restart_scrub();
+  return state_->scrub(bytes);
 }
 
 void Scrubbing::stop() {

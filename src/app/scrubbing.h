@@ -5,6 +5,7 @@
 #include <atomic>
 #include <memory>
 
+#include "shoal/admin/admin.h"
 #include "shoal/base/clock.h"
 #include "shoal/base/loop.h"
 #include "shoal/obs/metrics.h"
@@ -19,6 +20,9 @@ class Scrubbing {
   ~Scrubbing();
   void tick();  // what the rate allows for the time since the last one that began
   void stop();  // before the store goes
+  // A step that somebody asked for; counts and is told of like the others. Any thread; blocks.
+  [[nodiscard]] store::ScrubReport step(std::uint64_t bytes, admin::ScrubFrom from);
+  [[nodiscard]] std::uint64_t rate() const { return rate_; }
 
  private:
   struct State;

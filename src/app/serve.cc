@@ -5,6 +5,7 @@
 
 #include <cstdio>
 
+#include "bus_error.h"
 #include "node.h"
 #include "shoal/obs/log.h"
 #include "wakeups.h"
@@ -30,7 +31,8 @@ void run(Node& node, Wakeups& wakeups) {
     if (signal == 0) {
       node.save_health();
       node.collect_garbage_if_due();
-      node.scrub();
+      node.scrub_if_due();
+      node.measure_quotas_if_due();
       node.warn_of_expiry();
     }
     if (signal == SIGHUP) (void)node.reload_now();  // it has logged what came of it
@@ -59,6 +61,7 @@ int serve(const ServeRequest& request) {
   const auto& log = loaded.settings->log;
   obs::start_log({log.level, log.json, log.file});
   for (const auto& warning : loaded.warnings) obs::warn(Category::app, "{}", warning);
+  explain_bus_errors(loaded.settings->storage.path + "/index");
   auto node = Node::start(request, std::move(loaded), wakeups);
   if (node) {
     run(**node, wakeups);

@@ -42,7 +42,7 @@ void read_addresses(config::Section section, std::string_view key, std::vector<s
   }
 }
 
-void read_tls(config::Section section, ServerSettings& server, bool read_secrets) {
+void read_tls(config::Section section, ServerSettings& server) {
   using tls::ClientAuth;
   auto& tls = server.tls;
   tls.cert_file = section.string("cert", "");
@@ -51,6 +51,7 @@ void read_tls(config::Section section, ServerSettings& server, bool read_secrets
   tls.client_auth = section.choice(
       "client_auth", ClientAuth::none,
       {{"none", ClientAuth::none}, {"optional", ClientAuth::optional}, {"required", ClientAuth::required}});
+  tls.ktls = section.boolean("ktls", tls.ktls);
   if (tls.cert_file.empty()) {
     if (!tls.key_file.empty()) section.fail("key", "means nothing without cert");
     if (!tls.client_ca_file.empty()) section.fail("client_ca", "means nothing without cert");
@@ -64,25 +65,30 @@ void read_tls(config::Section section, ServerSettings& server, bool read_secrets
   if (tls.client_auth != ClientAuth::none && tls.client_ca_file.empty()) {
     return section.fail("client_auth", "needs client_ca, to check the certificates with");
   }
-  if (!read_secrets) return;
-  auto context = tls::ServerContext::load(tls);
-  if (!context) return section.fail("", context.error().message());
-  server.tls_context = std::move(*context);
 }
 
 }  // namespace
 
-ServerSettings read_server(config::Section section, bool read_secrets) {
+ServerSettings read_server(config::Section section) {
   ServerSettings server;
   read_addresses(section, "listen", {"127.0.0.1:5000"}, server);
   if (server.listen.empty()) section.fail("listen", "needs at least one address");
   read_addresses(section, "plain_listen", {}, server);
-  read_tls(section.section("tls"), server, read_secrets);
+  read_tls(section.section("tls"), server);
   server.loops = static_cast<unsigned>(section.integer("loops", 0, {0, 256}));
   server.disk_threads = static_cast<unsigned>(section.integer("disk_threads", server.disk_threads, {1, 256}));
   server.drain_timeout = section.duration("drain_timeout", server.drain_timeout, {0ms, 24h});
   read_limits(section.section("limits"), server.http);
   return server;
+}
+
+void load_certificate(config::Section section, const p2p::SiteOptions& site, ServerSettings& server) {
+  auto& tls = server.tls;
+  if (tls.cert_file.empty() || tls.key_file.empty()) return;
+  if (site.enabled && site.certificates()) tls.members_ca_file = site.tls.ca_file;
+  auto context = tls::ServerContext::load(tls);
+  if (!context) return section.section("tls").fail("", context.error().message());
+  server.tls_context = std::move(*context);
 }
 
 }  // namespace shoal::app

@@ -85,7 +85,7 @@ LoadedSettings load(config::Reader reader, bool read_secrets) {
   LoadedSettings loaded;
   Settings settings;
   auto root = reader.root();
-  settings.server = read_server(root.section("server"), read_secrets);
+  settings.server = read_server(root.section("server"));
   settings.storage = read_storage(root.section("storage"));
   settings.scrub_rate = read_scrub_rate(root.section("storage"));
   read_upstreams(root, settings, read_secrets);
@@ -94,6 +94,9 @@ LoadedSettings load(config::Reader reader, bool read_secrets) {
   settings.registry = read_registry(root.section("registry"), settings.storage);
   settings.auth = read_auth(root.section("auth"), read_secrets);
   settings.mirror = read_mirror(root.section("mirror"));
+  settings.p2p = read_p2p(root.section("p2p"), settings.server, read_secrets);
+  if (read_secrets) load_certificate(root.section("server"), settings.p2p, settings.server);
+  settings.notifications = read_notifications(root.section("notifications"), read_secrets);
   settings.admin = read_admin(root.section("admin"));
   settings.log = read_log(root.section("log"));
   refuse_shared_address(root, settings);

@@ -32,10 +32,13 @@ std::string key_text(std::string_view key) {
 // Values arrive as text; these keys hold lists, written "a, b".
 bool is_list(std::string_view key) {
   return key == "server.listen" || key == "server.plain_listen" || key == "admin.hosts" || key == "hosted" ||
-         key == "registry.immutable_tags" ||
+         key == "registry.immutable_tags" || key == "p2p.trackers" || key == "p2p.allow" || key == "p2p.windows" ||
+         (key.starts_with("notifications.endpoints.") &&
+          (key.ends_with(".events") || key.ends_with(".repositories"))) ||
          (key.starts_with("auth.rules.") &&
           (key.ends_with(".repositories") || key.ends_with(".users") || key.ends_with(".actions"))) ||
-         (key.starts_with("upstreams.") && (key.ends_with(".urls") || key.ends_with(".auth_realms")));
+         (key.starts_with("upstreams.") &&
+          (key.ends_with(".urls") || key.ends_with(".auth_realms") || key.ends_with(".windows")));
 }
 
 std::string list_text(std::string_view items) {
@@ -65,9 +68,14 @@ std::vector<std::string> parts_of(const std::string& key) {
   return parts;
 }
 
+std::string value_text(const config::Setting& setting) {
+  const auto& value = setting.value;
+  return is_list(setting.key) ? list_text(value) : is_plain(value) ? value : quoted(value);
+}
+
 }  // namespace
 
-std::string settings_text(const std::vector<config::Setting>& values) {
+std::string settings_text(const std::vector<config::Setting>& values, const std::vector<config::Setting>& waiting) {
   std::string out;
   std::vector<std::string> open;  // the sections around the last key
   for (const auto& setting : values) {
@@ -79,10 +87,15 @@ std::string settings_text(const std::vector<config::Setting>& values) {
       out += std::string(depth * 2, ' ') + key_text(parts[depth]) + ":\n";
       open.push_back(parts[depth]);
     }
-    const auto& value = setting.value;
-    const auto text = is_list(setting.key) ? list_text(value) : is_plain(value) ? value : quoted(value);
-    out += std::string(depth * 2, ' ') + key_text(parts.back()) + ": " + text;
+    out += std::string(depth * 2, ' ') + key_text(parts.back()) + ": " + value_text(setting);
     if (setting.where != "default") out += "  # " + setting.where;
+    const auto later = std::find_if(waiting.begin(), waiting.end(),
+                                    [&setting](const auto& other) { return other.key == setting.key; });
+    if (later != waiting.end()) {
+      out += setting.where == "default" ? "  # " : "; ";
+      out += "after a restart: " + value_text(*later);
+      if (later->where != "default") out += " (" + later->where + ")";
+    }
     out += "\n";
   }
   return out;

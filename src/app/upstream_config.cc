@@ -1,8 +1,7 @@
-#include <unistd.h>
-
 #include <algorithm>
 
-#include "secrets.h"
+#include "rate_windows.h"
+#include "secret_keys.h"
 #include "shoal/base/format.h"
 #include "shoal/registry/name.h"
 #include "translate.h"
@@ -13,6 +12,8 @@ namespace shoal::app {
 using namespace std::chrono_literals;
 
 namespace {
+
+constexpr std::uint64_t kLeastRate = 64 << 10;  // below, transfers would look dead
 
 bool is_pattern(std::string_view name) { return name.starts_with("*."); }
 
@@ -34,39 +35,6 @@ void read_urls(const std::string& name, config::Section& section, upstream::Upst
   }
 }
 
-struct Secret {
-  bool configured = false;
-  std::string value;  // "" unless it was to be read, and could be
-};
-
-// One secret, from at most one of its sources.
-Secret read_secret(config::Section& section, std::string_view what, bool with_command, bool read) {
-  using Source = base::Result<std::string> (*)(const std::string&);
-  std::vector<std::pair<std::string, Source>> sources{{base::format("{}_file", what), secret_from_file},
-                                                      {base::format("{}_env", what), secret_from_variable}};
-  if (with_command) {
-    sources.emplace_back(base::format("{}_command", what), [](const std::string& c) { return secret_from_command(c); });
-  }
-  Secret secret;
-  for (const auto& [key, source] : sources) {
-    const auto value = section.string(key, "");
-    if (value.empty()) continue;
-    if (secret.configured) {
-      section.fail(key, base::format("there is another source of the {} already: one is enough", what));
-      continue;
-    }
-    secret.configured = true;
-    if (!read) continue;
-    auto result = source(value);
-    if (result) {
-      secret.value = std::move(*result);
-    } else {
-      section.fail(key, result.error().message());
-    }
-  }
-  return secret;
-}
-
 void read_credentials(config::Section& section, upstream::UpstreamOptions& upstream, bool read) {
   auto& credentials = upstream.credentials;
   credentials.username = section.string("username", "");
@@ -84,12 +52,6 @@ void read_credentials(config::Section& section, upstream::UpstreamOptions& upstr
   const auto plain = [](const std::string& url) { return url.starts_with("http://"); };
   if ((password.configured || token.configured) && std::any_of(upstream.urls.begin(), upstream.urls.end(), plain)) {
     section.warn("urls", "credentials go over plain http");
-  }
-}
-
-void demand_readable(config::Section& section, std::string_view key, const std::string& path, bool read) {
-  if (read && !path.empty() && ::access(path.c_str(), R_OK) != 0) {
-    section.fail(key, base::from_errno(errno, "read", path).message());
   }
 }
 
@@ -119,6 +81,15 @@ void read_timeouts(config::Section& section, upstream::UpstreamOptions& upstream
   upstream.first_byte_timeout = section.duration("first_byte_timeout", upstream.first_byte_timeout, {10ms, 1h});
   upstream.stall_timeout = section.duration("stall_timeout", upstream.stall_timeout, {100ms, 1h});
   upstream.min_bytes_per_second = section.size("min_rate", upstream.min_bytes_per_second, {0, 1ULL << 40});
+  upstream.max_rate = section.size("max_rate", upstream.max_rate);
+  if (upstream.max_rate > 0 && upstream.max_rate < kLeastRate) {
+    section.fail("max_rate", "must be 0 for no limit, or at least 64KiB");
+  }
+  for (const auto& window : read_windows(section, {"max_rate"}, kLeastRate)) {
+    if (const auto rate = window.rates.find("max_rate"); rate != window.rates.end()) {
+      upstream.windows.push_back({window.when, rate->second});
+    }
+  }
   upstream.max_fetches = static_cast<std::size_t>(
       section.integer("max_fetches", static_cast<std::int64_t>(upstream.max_fetches), {1, 100'000}));
   upstream.rate_limit_reserve =

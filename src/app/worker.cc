@@ -7,6 +7,8 @@ namespace {
 
 constexpr std::chrono::milliseconds kBeat{500};
 constexpr std::size_t kAdminConnections = 256;
+constexpr std::size_t kStreams = 2'000;
+constexpr std::size_t kStreamsOfNode = 500;
 
 std::int64_t steady_ms() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
@@ -23,13 +25,29 @@ Worker::Worker(unsigned index, UpstreamStates& states, fetch::ClientOptions clie
 
 Worker::~Worker() = default;
 
+p2p::Neighbours* Worker::join(p2p::Site& site) {
+  fetch::ClientOptions options;
+  options.max_connections = kStreams;
+  options.max_connections_per_host = kStreamsOfNode;
+  options.buffer_bytes = 64 * 1024;
+  streams_ = std::make_unique<fetch::Client>(loop_, options);
+  neighbours_ = site.neighbours(loop_, *client_);
+  return neighbours_.get();
+}
+
 void Worker::start(Parts parts, Policy policy) {
   parts_.emplace(std::move(parts));
   last_beat_ms_.store(steady_ms());
   loop_.start();
   run([this, &policy] {
     health_ = std::make_unique<admin::HealthHandler>(parts_->admin, parts_->metrics_on_main);
-    serve_ = std::make_unique<serve::DistributionHandler>(parts_->serve, policy.routes, health_.get());
+    http::Handler* fallback = health_.get();
+    if (parts_->site != nullptr) {
+      shelf_ = std::make_unique<MirrorShelf>(loop_, parts_->serve.mirror, parts_->admin.store, parts_->serve.clock);
+      peers_ = std::make_unique<p2p::PeerHandler>(*parts_->site, loop_, *shelf_, *health_);
+      fallback = peers_.get();
+    }
+    serve_ = std::make_unique<serve::DistributionHandler>(parts_->serve, policy.routes, fallback);
     serve_->set_hosted(policy.hosted);
     serve_->set_access(policy.access);
     server_ = std::make_unique<http::Server>(loop_, parts_->pool, *serve_, parts_->http);
@@ -40,6 +58,7 @@ void Worker::start(Parts parts, Policy policy) {
 void Worker::beat() {
   last_beat_ms_.store(steady_ms(), std::memory_order_relaxed);
   connections_.store(server_ ? server_->connections() : 0, std::memory_order_relaxed);
+  upstreams_.drop_idle();
   beat_ = loop_.schedule(kBeat, [this] { beat(); });
 }
 
@@ -100,17 +119,23 @@ void Worker::close_servers() {
     admin_server_.reset();
     serve_.reset();
     admin_.reset();
+    peers_.reset();
+    shelf_.reset();
     health_.reset();
   });
 }
 
 void Worker::close_upstreams() {
-  run([this] { upstreams_.close(); });
+  run([this] {
+    upstreams_.close();
+    neighbours_.reset();
+  });
 }
 
 void Worker::close() {
   run([this] {
     beat_.cancel();
+    streams_.reset();
     client_.reset();
   });
   loop_.stop();

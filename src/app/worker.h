@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "loop_upstreams.h"
+#include "shelf.h"
 #include "shoal/admin/admin.h"
 #include "shoal/fetch/client.h"
 #include "shoal/http/server.h"
@@ -25,6 +26,11 @@ class Worker {
 
   [[nodiscard]] net::EventLoop& loop() { return loop_; }
   [[nodiscard]] LoopUpstreams& upstreams() { return upstreams_; }
+  [[nodiscard]] fetch::Client& client() { return *client_; }  // its loop
+  // For answers that last as long as a transfer, after join().
+  [[nodiscard]] fetch::Client& streams() { return *streams_; }
+  // Before start(); goes with close_upstreams().
+  [[nodiscard]] p2p::Neighbours* join(p2p::Site& site);
 
   // Runs `work` on the loop and waits for it. Not from a loop.
   template <class Work>
@@ -49,6 +55,7 @@ class Worker {
     admin::Parts admin;
     bool metrics_on_main;
     http::ServerOptions http;
+    p2p::Site* site = nullptr;
   };
   // What a reload replaces. Each is shared by the handlers of all loops.
   struct Policy {
@@ -79,8 +86,12 @@ class Worker {
 
   net::EventLoop loop_;
   std::unique_ptr<fetch::Client> client_;
+  std::unique_ptr<fetch::Client> streams_;  // null: no site
   LoopUpstreams upstreams_;
+  std::unique_ptr<p2p::Neighbours> neighbours_;
   std::unique_ptr<admin::HealthHandler> health_;
+  std::unique_ptr<MirrorShelf> shelf_;
+  std::unique_ptr<p2p::PeerHandler> peers_;
   std::unique_ptr<serve::DistributionHandler> serve_;
   std::unique_ptr<admin::AdminHandler> admin_;
   std::unique_ptr<http::Server> server_;

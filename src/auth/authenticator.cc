@@ -2,35 +2,46 @@
 
 #include <array>
 #include <cstdlib>
-#include <deque>
 #include <mutex>
 #include <span>
 #include <unordered_map>
 
 #include "basic.h"
+#include "failure_book.h"
+#include "login_queue.h"
+#include "recent_keys.h"
 #include "shoal/auth/auth.h"
-#include "shoal/base/digest.h"
+#include "shoal/base/format.h"
+#include "shoal/obs/log.h"
 
 namespace shoal::auth {
+namespace {
 
-using Key = base::Digest;  // keyed hash of user and password: what is remembered tells nobody a password
+// Credentials that were good within that time are no guesses: they pass by those who wait, and by every limit.
+constexpr std::chrono::hours kKnownFor{24};
+constexpr std::chrono::seconds kSoon{2};
+
+base::Error come_back(base::ErrorKind kind, std::string what, std::chrono::seconds wait) {
+  return base::Error(kind, std::move(what)).retry_after(wait);
+}
+
+base::Error wrong() { return {base::ErrorKind::denied, "wrong user or password"}; }
+
+}  // namespace
 
 struct Authenticator::State : std::enable_shared_from_this<State> {
-  struct Remembered {
-    std::string user;
-    base::SteadyTime until;
-    std::uint64_t number;
-  };
   struct Waiter {
     base::Loop* loop;
     Done done;
   };
   struct Check {  // of one pair of user and password, for all who ask at the same time
     BasicCredentials credentials;
+    std::string source;  // who asked first
     std::vector<Waiter> waiters;
   };
 
-  State(base::Executor& p, base::Clock& c, AuthenticatorOptions o) : pool(p), clock(c), options(o) {
+  State(base::Executor& p, base::Clock& c, const AuthenticatorOptions& o) : pool(p), clock(c) {
+    apply(o);
     if (::getrandom(secret.data(), secret.size(), 0) != static_cast<ssize_t>(secret.size())) std::abort();
   }
 
@@ -45,33 +56,50 @@ struct Authenticator::State : std::enable_shared_from_this<State> {
   }
 
   // --- with the mutex held ---
-  [[nodiscard]] const Remembered* recall(const Key& key) const {
-    const auto found = remembered.find(key);
-    return found != remembered.end() && clock.steady_now() < found->second.until ? &found->second : nullptr;
+  void apply(const AuthenticatorOptions& o) {
+    options = o;
+    good.set_bounds(o.remember, o.max_remembered);
+    bad.set_bounds(o.remember_failures, o.max_remembered);
+    known.set_bounds(kKnownFor, o.max_remembered);
+    failures.set_limit(o.max_failures_per_minute);
   }
-  // All are remembered for the same time: the oldest one is the first to go, by age or by number.
-  void remember(const Key& key, const std::string& user) {
-    const auto now = clock.steady_now();
-    if (options.max_remembered == 0) return;
-    while (!order.empty()) {
-      const auto oldest = remembered.find(order.front().first);
-      const bool current = oldest != remembered.end() && oldest->second.number == order.front().second;
-      if (current && now < oldest->second.until && order.size() < options.max_remembered) break;
-      if (current) remembered.erase(oldest);
-      order.pop_front();
+  // Why a check of `source` cannot wait here. Whom it pushes out goes to `displaced`.
+  [[nodiscard]] std::optional<base::Error> refuse(const std::string& source, std::vector<Waiter>& displaced) {
+    if (const auto wait = failures.wait_for(source, clock.steady_now())) {
+      return come_back(base::ErrorKind::full, base::format("too many wrong passwords from {}", source), *wait);
     }
-    remembered.insert_or_assign(key, Remembered{user, now + options.remember, ++last_number});
-    order.emplace_back(key, last_number);
+    if (queue.waiting(source) >= options.max_waiting_per_source) {
+      return come_back(base::ErrorKind::full, base::format("too many logins from {} are being checked", source), kSoon);
+    }
+    if (checks.size() < options.max_waiting) return std::nullopt;
+    if (const auto key = queue.displace_for(source)) {
+      displaced = std::move(checks.extract(*key).mapped().waiters);
+      return std::nullopt;
+    }
+    return come_back(base::ErrorKind::busy, "too many logins are being checked", kSoon);
   }
-  void forget_all() {
-    remembered.clear();
-    order.clear();
+  void learn(const Key& key, const Check& check, bool is_good) {
+    const auto now = clock.steady_now();
+    if (is_good) {
+      good.remember(key, check.credentials.user, now);
+      known.remember(key, {}, now);
+      return;
+    }
+    bad.remember(key, {}, now);
+    known.forget(key);
+    const bool already = failures.wait_for(check.source, now).has_value();
+    failures.failed(check.source, now);
+    if (already || !failures.wait_for(check.source, now) || now < next_warning) return;
+    next_warning = now + std::chrono::minutes(1);  // one who guesses must not write the log
+    obs::warn(obs::Category::serve, "more than {} wrong passwords a minute from {}: it has to wait (auth.logins)",
+              options.max_failures_per_minute, check.source);
   }
   void start_checks() {
-    while (running < options.max_running && !queue.empty()) {
+    while (running < options.max_running) {
+      const auto key = queue.pop();
+      if (!key) return;
       ++running;
-      pool.post([self = shared_from_this(), key = queue.front()] { self->check(key); });
-      queue.pop_front();
+      pool.post([self = shared_from_this(), key = *key] { self->check(key); });
     }
   }
 
@@ -79,16 +107,17 @@ struct Authenticator::State : std::enable_shared_from_this<State> {
 
   base::Executor& pool;
   base::Clock& clock;
-  const AuthenticatorOptions options;
   std::array<unsigned char, 32> secret{};
 
   mutable std::mutex mutex;
   std::shared_ptr<const Htpasswd> users;  // shared with checks that began before a change
-  std::unordered_map<Key, Remembered> remembered;
-  std::deque<std::pair<Key, std::uint64_t>> order;  // of `remembered`, and some that were replaced
-  std::uint64_t last_number = 0;
+  AuthenticatorOptions options;
+  RecentKeys good, bad;
+  RecentKeys known;  // good not long ago: no identity, but a place in front
+  FailureBook failures;
+  base::SteadyTime next_warning{};
   std::unordered_map<Key, Check> checks;  // waiting and running
-  std::deque<Key> queue;                  // of `checks`, not yet running
+  LoginQueue queue;                       // of `checks`, not yet running
   std::size_t running = 0;
 };
 
@@ -100,26 +129,26 @@ void Authenticator::State::check(const Key& key) {
     return;
   }
   const BasicCredentials credentials = found->second.credentials;
-  bool good = false;
+  bool is_good = false;
   for (;;) {
     const auto used = users;
     lock.unlock();
-    good = used && used->verify(credentials.user, credentials.password);
+    is_good = used && used->verify(credentials.user, credentials.password);
     lock.lock();
     if (used == users) break;  // else they changed meanwhile: what counts is what is in force now
   }
   --running;
   const auto node = checks.extract(key);
   if (node.empty()) return;  // closed
-  if (good) remember(key, credentials.user);
+  learn(key, node.mapped(), is_good);
   start_checks();
   lock.unlock();
   for (auto& waiter : node.mapped().waiters) {
-    waiter.loop->post([done = std::move(waiter.done), good, user = credentials.user]() mutable {
-      if (good) {
+    waiter.loop->post([done = std::move(waiter.done), is_good, user = credentials.user]() mutable {
+      if (is_good) {
         done(Identity{std::move(user)});
       } else {
-        done(base::Error(base::ErrorKind::denied, "wrong user or password"));
+        done(wrong());
       }
     });
   }
@@ -138,7 +167,13 @@ Authenticator::~Authenticator() {
 void Authenticator::set_users(std::shared_ptr<const Htpasswd> users) {
   const std::lock_guard lock(state_->mutex);
   state_->users = std::move(users);
-  state_->forget_all();
+  state_->good.clear();
+  state_->bad.clear();
+}
+
+void Authenticator::set_options(const AuthenticatorOptions& options) {
+  const std::lock_guard lock(state_->mutex);
+  state_->apply(options);
 }
 
 std::unique_ptr<Identity> Authenticator::try_authenticate(std::string_view authorization) const {
@@ -147,33 +182,45 @@ std::unique_ptr<Identity> Authenticator::try_authenticate(std::string_view autho
   if (credentials->none()) return std::make_unique<Identity>();
   const Key key = state_->key_of(*credentials);
   const std::lock_guard lock(state_->mutex);
-  const auto* known = state_->recall(key);
-  return known != nullptr ? std::make_unique<Identity>(Identity{known->user}) : nullptr;
+  const auto* user = state_->good.find(key, state_->clock.steady_now());
+  return user != nullptr ? std::make_unique<Identity>(Identity{*user}) : nullptr;
 }
 
-void Authenticator::authenticate(std::string authorization, base::Loop& loop, Done done) {
-  const auto answer = [&loop, &done](base::Result<Identity> result) {
-    loop.post([done = std::move(done), result = std::move(result)]() mutable { done(std::move(result)); });
+void Authenticator::authenticate(std::string authorization, std::string_view ip, base::Loop& loop, Done done) {
+  const auto answer = [](State::Waiter waiter, base::Result<Identity> result) {
+    waiter.loop->post(
+        [done = std::move(waiter.done), result = std::move(result)]() mutable { done(std::move(result)); });
   };
+  State::Waiter waiter{&loop, std::move(done)};
   auto credentials = parse_basic(authorization);
-  if (!credentials) return answer(credentials.error());
-  if (credentials->none()) return answer(Identity{});
+  if (!credentials) return answer(std::move(waiter), credentials.error());
+  if (credentials->none()) return answer(std::move(waiter), Identity{});
   const Key key = state_->key_of(*credentials);
-  std::unique_lock lock(state_->mutex);
-  if (const auto* known = state_->recall(key)) return answer(Identity{known->user});
-  if (const auto same = state_->checks.find(key); same != state_->checks.end()) {
-    same->second.waiters.push_back({&loop, std::move(done)});
-    return;
+  const auto source = source_of(ip);
+  std::vector<State::Waiter> displaced;
+  {
+    const std::lock_guard lock(state_->mutex);
+    const auto now = state_->clock.steady_now();
+    if (const auto* user = state_->good.find(key, now)) return answer(std::move(waiter), Identity{*user});
+    if (state_->bad.find(key, now) != nullptr) return answer(std::move(waiter), wrong());
+    if (const auto same = state_->checks.find(key); same != state_->checks.end()) {
+      same->second.waiters.push_back(std::move(waiter));
+      return;
+    }
+    const bool known = state_->known.find(key, now) != nullptr;
+    if (!known) {
+      if (auto refused = state_->refuse(source, displaced)) return answer(std::move(waiter), std::move(*refused));
+    }
+    auto& check = state_->checks[key];
+    check.credentials = std::move(*credentials);
+    check.source = source;
+    check.waiters.push_back(std::move(waiter));
+    known ? state_->queue.push_known(key) : state_->queue.push(source, key);
+    state_->start_checks();
   }
-  if (state_->checks.size() >= state_->options.max_waiting) {
-    return answer(
-        base::Error(base::ErrorKind::busy, "too many logins are being checked").retry_after(std::chrono::seconds(2)));
+  for (auto& pushed_out : displaced) {
+    answer(std::move(pushed_out), come_back(base::ErrorKind::busy, "too many logins are being checked", kSoon));
   }
-  State::Check check{std::move(*credentials), {}};
-  check.waiters.push_back({&loop, std::move(done)});
-  state_->checks.emplace(key, std::move(check));
-  state_->queue.push_back(key);
-  state_->start_checks();
 }
 
 }  // namespace shoal::auth

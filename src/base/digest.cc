@@ -52,16 +52,18 @@ Digest Digest::from_bytes(HashAlgorithm algorithm, std::span<const std::uint8_t>
   return digest;
 }
 
-std::string Digest::hex() const {
+std::string to_hex(std::span<const std::uint8_t> bytes) {
   static constexpr char kDigits[] = "0123456789abcdef";
   std::string text;
-  text.reserve(size() * 2);
-  for (const auto byte : bytes()) {
+  text.reserve(bytes.size() * 2);
+  for (const auto byte : bytes) {
     text.push_back(kDigits[byte >> 4]);
     text.push_back(kDigits[byte & 15]);
   }
   return text;
 }
+
+std::string Digest::hex() const { return to_hex(bytes()); }
 
 std::string Digest::to_string() const {
   std::string text(base::to_string(algorithm_));

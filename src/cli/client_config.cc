@@ -45,8 +45,9 @@ bool complete(const ClientConfigFlags& flags, app::ClientConfigRequest& request)
       if (!upstream.name.starts_with("*.")) request.registries.push_back(upstream.name);
     }
   }
-  if (request.registries.empty()) request.registries.emplace_back("docker.io");
-  return true;
+  if (!request.registries.empty()) return true;
+  std::fputs("shoal: the configuration names no registry that this node mirrors; --registry names one\n", stderr);
+  return false;
 }
 
 void print(const app::ClientConfig& config, bool json) {

@@ -135,4 +135,32 @@ std::string human_bytes(std::uint64_t bytes) {
   return unit == 0 ? base::format("{} B", bytes) : base::format("{:.1f} {}", value, kUnits[unit]);
 }
 
+std::string human_time(std::uint64_t seconds) {
+  if (seconds < 60) return base::format("{} s", seconds);
+  if (seconds < 3600) return base::format("{} min", (seconds + 59) / 60);
+  const auto hours = (seconds + 3599) / 3600;
+  if (hours < 48) return base::format("{} h", hours);
+  return hours % 24 == 0 ? base::format("{} d", hours / 24) : base::format("{} d {} h", hours / 24, hours % 24);
+}
+
+std::uint64_t number(const nlohmann::json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
+}
+
+void print_json(const nlohmann::json& value) {
+  std::printf("%s\n", value.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+}
+
+void print_grace(const nlohmann::json& forecast) {
+  const auto kept = forecast.value("kept_by_grace", nlohmann::json::object());
+  const auto manifests = number(kept, "manifests"), blobs = number(kept, "blobs");
+  if (manifests + blobs == 0) return;
+  std::printf(
+      "  not before it is older than registry.gc_grace (%s): %llu manifests, %llu blobs, %s (%llu bytes) more\n",
+      human_time(number(forecast, "grace_seconds")).c_str(), static_cast<unsigned long long>(manifests),
+      static_cast<unsigned long long>(blobs), human_bytes(number(kept, "bytes")).c_str(),
+      static_cast<unsigned long long>(number(kept, "bytes")));
+}
+
 }  // namespace shoal::cli

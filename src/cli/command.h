@@ -50,6 +50,11 @@ void add_node_flags(CLI::App& command, NodeFlags& flags);
 [[nodiscard]] std::string percent_encode(std::string_view text, bool keep_slashes);
 
 [[nodiscard]] std::string human_bytes(std::uint64_t bytes);
+[[nodiscard]] std::string human_time(std::uint64_t seconds);                        // "2 d 3 h", "14 min", "9 s"
+[[nodiscard]] std::uint64_t number(const nlohmann::json& object, const char* key);  // 0 when it is not there
+void print_json(const nlohmann::json& value);
+// What a dry run says of content that nothing needs but that is too young; nothing if there is none.
+void print_grace(const nlohmann::json& forecast);
 
 void add_serve(CLI::App& app, Run& run);
 void add_check(CLI::App& app, Run& run);
@@ -59,6 +64,8 @@ void add_show(CLI::App& app, Run& run);
 void add_rm(CLI::App& app, Run& run);
 void add_gc(CLI::App& app, Run& run);
 void add_pin(CLI::App& app, Run& run);
+void add_pull(CLI::App& app, Run& run);
+void add_bench(CLI::App& app, Run& run);
 void add_scrub(CLI::App& app, Run& run);
 void add_hash_password(CLI::App& app, Run& run);
 void add_client_config(CLI::App& app, Run& run);

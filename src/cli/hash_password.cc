@@ -53,7 +53,10 @@ std::optional<std::string> ask_twice() {
     return line;
   };
   auto password = ask("Password: ");
-  if (!password) return std::nullopt;
+  if (!password) {
+    std::fputs("shoal: no password\n", stderr);
+    return std::nullopt;
+  }
   if (ask("Again: ") == password) return password;
   std::fputs("shoal: these are two different passwords\n", stderr);
   return std::nullopt;
@@ -66,8 +69,10 @@ int hash(const HashFlags& flags) {
     std::fputs("shoal: a user name has no colon, no blanks, and is neither * nor anonymous\n", stderr);
     return kWrongUse;
   }
-  const auto password = ::isatty(STDIN_FILENO) == 1 ? ask_twice() : read_line();
-  if (!password) return kFailed;
+  const bool asks = ::isatty(STDIN_FILENO) == 1;
+  const auto password = asks ? ask_twice() : read_line();
+  if (!password && !asks) std::fputs("shoal: there is no password on standard input\n", stderr);
+  if (!password) return kFailed;  // said already
   const auto made = auth::hash_password(*password, flags.cost);
   if (!made) {
     std::fprintf(stderr, "shoal: %s\n", made.error().message().c_str());

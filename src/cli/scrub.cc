@@ -21,9 +21,8 @@ constexpr std::uint64_t kStep = 256ULL << 20;
 struct ScrubFlags {
   NodeFlags node;
   std::string rate;
+  bool dry_run = false;
 };
-
-std::uint64_t number(const json& reply, const char* key) { return reply.value(key, static_cast<std::uint64_t>(0)); }
 
 // Steps until one is the end of a pass.
 class Pass {
@@ -37,9 +36,11 @@ class Pass {
     if (const auto store = status->find("store"); store != status->end()) total_ = number(*store, "blob_bytes");
     const auto began = Steady::now();
     const auto step = rate_ == 0 ? kStep : std::clamp<std::uint64_t>(rate_, 64 << 10, kStep);
+    // From the beginning: where the background is at, much may be behind it.
+    std::string path = base::format("/api/v1/scrub?bytes={}&restart=1", step);
     for (bool whole = false; !whole;) {
-      const auto reply =
-          ask_json(node_, "POST", base::format("/api/v1/scrub?bytes={}", step), code, std::chrono::hours(1));
+      const auto reply = ask_json(node_, "POST", path, code, std::chrono::hours(1));
+      path = base::format("/api/v1/scrub?bytes={}", step);
       if (!reply) return code;
       add(*reply);
       whole = reply->value("whole", true);
@@ -79,12 +80,34 @@ class Pass {
   bool shown_ = false;
 };
 
+int foresee(const ScrubFlags& flags, std::uint64_t rate) {
+  const auto at = rate == 0 ? std::string() : base::format("&rate={}", rate);
+  int code = kFailed;
+  const auto reply = ask_json(flags.node, "POST", "/api/v1/scrub?dry_run=1" + at, code);
+  if (!reply) return code;
+  std::printf("would hash %llu blobs, %s (%llu bytes)\n", static_cast<unsigned long long>(number(*reply, "blobs")),
+              human_bytes(number(*reply, "bytes")).c_str(), static_cast<unsigned long long>(number(*reply, "bytes")));
+  if (rate == 0) {
+    std::printf("  as fast as the disk allows; --rate bounds it\n");
+  } else {
+    std::printf("  at %s/s: %s\n", human_bytes(rate).c_str(), human_time(number(*reply, "seconds")).c_str());
+  }
+  if (const auto background = number(*reply, "background_rate"); background == 0) {
+    std::printf("  storage.scrub_rate is 0: nothing is hashed unless somebody asks\n");
+  } else {
+    std::printf("  in the background, at storage.scrub_rate (%s/s): %s each pass\n", human_bytes(background).c_str(),
+                human_time(number(*reply, "background_seconds")).c_str());
+  }
+  return kFine;
+}
+
 int scrub(const ScrubFlags& flags) {
   const auto rate = flags.rate.empty() ? std::optional<std::uint64_t>(0) : config::parse_size(flags.rate);
   if (!rate) {
     std::fprintf(stderr, "shoal: --rate needs a size such as 50MiB\n");
     return kWrongUse;
   }
+  if (flags.dry_run) return foresee(flags, *rate);
   Pass pass(flags, *rate);
   if (const int code = pass.run(); code != kFine) return code;
   const auto sum = pass.sum();
@@ -108,11 +131,12 @@ int scrub(const ScrubFlags& flags) {
 void add_scrub(CLI::App& app, Run& run) {
   auto* command = app.add_subcommand("scrub", "Hashes what is stored again, and takes what is damaged out of service");
   command->footer(
-      "Example:\n  shoal scrub --rate 50MiB\n\n"
+      "Example:\n  shoal scrub --dry-run --rate 50MiB\n  shoal scrub --rate 50MiB\n\n"
       "One pass over all blobs. A damaged one goes into quarantine: mirrored, it is fetched again when somebody asks;\n"
       "hosted, it has to be pushed again. Exit code 1 when there was any.");
   auto flags = std::make_shared<ScrubFlags>();  // shared: lives as long as CLI11's callback
   command->add_option("--rate", flags->rate, "Bytes a second at most: 50MiB (default: as fast as the disk)");
+  command->add_flag("--dry-run", flags->dry_run, "Only say how much would be hashed, and how long that takes");
   add_node_flags(*command, flags->node);
   command->callback([flags, &run] { run = [flags] { return scrub(*flags); }; });
 }

@@ -79,6 +79,8 @@ const Node* State::resolve(const std::string& path, const Node* in_file) {
   // The variable counts as used even when a flag beats it.
   if (const auto it = environment.find(variable_of(path)); it != environment.end()) found = &it->second;
   if (found != nullptr) found->used = true;
+  // `SHOAL_AUTH_HTPASSWD=$FORGOTTEN` must not switch logins off.
+  if (found != nullptr && found->text.empty()) found = nullptr;
   if (const auto it = sets.find(path); it != sets.end()) found = &it->second;
   if (found == nullptr) return in_file;
   found->used = true;
@@ -141,6 +143,9 @@ void State::report_unused_overrides() {
     }
   }
   for (const auto& [variable, value] : environment) {
+    if (value.used && value.text.empty()) {
+      report.warnings.push_back({*value.source, "", "is empty and counts as not set; --set key= sets an empty value"});
+    }
     if (value.used) continue;
     report.warnings.push_back(
         {*value.source, "", "this variable sets nothing" + did_you_mean(nearest(variable, variables))});

@@ -98,7 +98,10 @@ Error describe_failure(const Easy& easy, CURLcode code, const std::string& url, 
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_HTTP2:
     case CURLE_BAD_CONTENT_ENCODING: return {ErrorKind::corrupt, format("{}: not HTTP: {}", where, detail(easy, code))};
-    case CURLE_OUT_OF_MEMORY: return {ErrorKind::full, format("{}: out of memory", where)};
+    // libcurl's word for a header line past its own limit, too, and that is what it mostly is.
+    case CURLE_OUT_OF_MEMORY:
+      return {ErrorKind::full,
+              format("{}: a header of the answer is too large (over 100 KiB), or memory is out", where)};
     default: return {ErrorKind::gone, format("{}: {}", via, detail(easy, code))};
   }
 }

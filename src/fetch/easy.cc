@@ -78,7 +78,7 @@ void configure(Easy& easy, const Request& request, const ClientOptions& options,
   set(easy, CURLOPT_URL, url.c_str());
   set(easy, CURLOPT_NOSIGNAL, 1L);
   set(easy, CURLOPT_QUICK_EXIT, 1L);  // dropping a transfer must not wait for its resolver thread
-  set(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+  set(easy, CURLOPT_PROTOCOLS_STR, request.https_only ? "https" : "http,https");
   set(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
   set(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
   set(easy, CURLOPT_FOLLOWLOCATION, 0L);

@@ -48,8 +48,8 @@ class Connection final : public Responder::Target, public std::enable_shared_fro
 
   void start();
   void check_deadline(base::SteadyTime now);
-  void drain();  // closes if idle; otherwise after the running exchange
-  void cut();    // resets at once
+  void drain();              // closes if idle; otherwise after the running exchange
+  void cut(EndCause cause);  // resets at once
   void respond(std::uint64_t exchange, Response response) override;
 
   std::size_t slot = 0;  // the owner's
@@ -81,6 +81,7 @@ class Connection final : public Responder::Target, public std::enable_shared_fro
   void break_body(base::Error error);
   void abandon_body();
   void body_wanted();
+  void lost() { cut(EndCause::client); }
   void stop_reading();
   [[nodiscard]] bool send_continue();
 
@@ -92,7 +93,7 @@ class Connection final : public Responder::Target, public std::enable_shared_fro
   void wait_for_source();
   void load_pages();
   void finish_exchange();
-  void end_exchange(bool complete);
+  void end_exchange(EndCause cause);
   void linger();
   void still_sending();
   void close();

@@ -126,7 +126,7 @@ void Connection::abandon_body() {
     return;
   }
   body_->fail(left);
-  end_exchange(/*complete=*/false);
+  end_exchange(EndCause::client);
   close();
 }
 
@@ -138,7 +138,7 @@ void Connection::body_wanted() {
       if (const auto alive = weak.lock()) ((*alive).*next)();
     });
   };
-  if (std::exchange(owes_continue_, false) && !send_continue()) return post(&Connection::cut);
+  if (std::exchange(owes_continue_, false) && !send_continue()) return post(&Connection::lost);
   if (!kept_.empty()) return post(&Connection::feed_kept);
   if (body_->starved()) deadline_ = context_.loop.now() + context_.options.body_timeout;
   if (reads_stopped_) read_on();

@@ -18,7 +18,7 @@ void Connection::on_data(base::Result<std::string_view> data) {
   const auto self = shared_from_this();
   if (!data) {
     if (body_ != nullptr) body_->fail(data.error().at("request body"));
-    end_exchange(/*complete=*/false);
+    end_exchange(EndCause::client);
     close();
     return;
   }
@@ -121,7 +121,7 @@ void Connection::begin_body() {
     begin_exchange();
     return;
   }
-  if (!send_continue()) cut();
+  if (!send_continue()) cut(EndCause::client);
 }
 
 // Whoever streams bodies gets one here too: at its end.
@@ -142,6 +142,7 @@ void Connection::begin_exchange() {
   first_byte_ = {};
   auto& request = parser_.request();
   request.id = obs::next_request_id();
+  request.certified = stream_->certified();
   const auto& options = context_.options;
   close_after_ = close_after_ || !parser_.keep_alive() ||
                  (options.max_requests_per_connection > 0 && exchange_ >= options.max_requests_per_connection);

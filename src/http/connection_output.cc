@@ -43,7 +43,7 @@ Connection::Connection(ConnectionContext& context, std::unique_ptr<net::Stream> 
       parser_(context.options, stream_->peer(), secure),
       writer_(*stream_, context.resident, context.options.window_bytes) {}
 
-Connection::~Connection() { end_exchange(/*complete=*/false); }
+Connection::~Connection() { end_exchange(EndCause::shutdown); }
 
 void Connection::start() {
   // Before the first request there may be a TLS handshake, and round trips: nothing that keep_alive_timeout is about.
@@ -74,10 +74,10 @@ void Connection::check_deadline(base::SteadyTime now) {
     case State::head: return refuse(408, "the request headers took too long");
     case State::body: return refuse(408, "the request body took too long");
     case State::handling:
-      if (!receiving_) return cut();
+      if (!receiving_) return cut(EndCause::timeout);
       if (peer_ended_) return abandon_body();
       return break_body(base::Error(base::ErrorKind::timeout, "request body: the client sent nothing for too long"));
-    case State::sending: return cut();
+    case State::sending: return cut(EndCause::timeout);
     case State::closed: return;
   }
 }
@@ -87,11 +87,11 @@ void Connection::drain() {
   if (state_ == State::idle) close();
 }
 
-void Connection::cut() {
+void Connection::cut(EndCause cause) {
   if (state_ == State::closed) return;
   const auto self = shared_from_this();
   stream_->reset();
-  end_exchange(/*complete=*/false);
+  end_exchange(cause);
   close();
 }
 
@@ -171,7 +171,9 @@ void Connection::advance() {
         if (const auto alive = weak.lock()) alive->resume_output();
       });
       return;
-    case ResponseWriter::Status::failed: return cut();
+    case ResponseWriter::Status::failed:
+      if (writer_.file_failed()) return cut(EndCause::file);
+      return cut(writer_.source_error() ? EndCause::source : EndCause::client);
   }
 }
 
@@ -207,10 +209,14 @@ void Connection::wait_for_source() {
 void Connection::load_pages() {
   deadline_ = base::SteadyTime::max();  // nor for a slow disk
   context_.disk.post([&loop = context_.loop, weak = weak_from_this(), pages = writer_.pages_to_load()] {
-    net::load_pages(*pages.file, pages.offset, pages.size);
-    loop.post([weak] {
+    auto loaded = net::load_pages(*pages.file, pages.offset, pages.size);
+    loop.post([weak, loaded = std::move(loaded)] {
       const auto alive = weak.lock();
       if (alive == nullptr || alive->state_ != State::sending) return;
+      if (!loaded.ok()) {
+        alive->writer_.file_failed(loaded.error());
+        return alive->cut(EndCause::file);
+      }
       alive->writer_.pages_loaded();
       alive->deadline_ = alive->context_.loop.now() + alive->context_.options.send_timeout;
       alive->resume_output();
@@ -219,7 +225,7 @@ void Connection::load_pages() {
 }
 
 void Connection::finish_exchange() {
-  end_exchange(/*complete=*/true);
+  end_exchange(EndCause::complete);
   if (state_ == State::closed) return;  // by what on_end did
   if (close_after_) return more_input() ? linger() : close();
   if ((peer_ended_ || context_.draining) && !more_input()) return close();
@@ -230,10 +236,13 @@ void Connection::finish_exchange() {
 }
 
 // Reports and drops what belongs to the running exchange, if any.
-void Connection::end_exchange(bool complete) {
+void Connection::end_exchange(EndCause cause) {
   if (state_ != State::handling && state_ != State::sending) return;
   ExchangeEnd end;
-  end.complete = complete;
+  end.complete = cause == EndCause::complete;
+  end.cause = cause;
+  end.error = writer_.source_error();
+  if (cause == EndCause::file) end.file = writer_.pages_to_load().file;
   end.body_bytes = writer_.body_bytes();
   end.first_byte = first_byte_;
   end.total = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - started_);

@@ -28,7 +28,8 @@ std::unique_ptr<base::ByteSource> ResponseWriter::finish() {
   file_ = {};
   file_identity_ = loaded_until_ = 0;
   body_bytes_ = total_bytes_ = turn_bytes_ = 0;
-  any_chunk_ = body_ended_ = waiting_for_source_ = false;
+  any_chunk_ = body_ended_ = waiting_for_source_ = file_failed_ = false;
+  source_error_.reset();
   return std::move(source_);
 }
 
@@ -77,9 +78,13 @@ void ResponseWriter::end_body() {
 }
 
 ResponseWriter::Next ResponseWriter::take_piece() {
+  const auto broken = [this](const char* what) {
+    source_error_ = base::Error(base::ErrorKind::bug, what);
+    return Next::failed;
+  };
   auto pulled = source_->pull(framing_ == Framing::length ? std::min(window_bytes_, left_) : window_bytes_);
   if (auto* file = std::get_if<base::FileSlice>(&pulled)) {
-    if (!accept(file->size)) return Next::failed;
+    if (!accept(file->size)) return broken("the body is longer than its length");
     if (file_.file != file->file) {
       file_identity_ = ResidentPages::identify(*file->file);
       loaded_until_ = 0;
@@ -88,7 +93,7 @@ ResponseWriter::Next ResponseWriter::take_piece() {
     return Next::ready;
   }
   if (auto* memory = std::get_if<base::MemorySlice>(&pulled)) {
-    if (!accept(memory->bytes.size())) return Next::failed;
+    if (!accept(memory->bytes.size())) return broken("the body is longer than its length");
     owner_ = std::move(memory->owner);
     memory_ = memory->bytes;
     return Next::ready;
@@ -97,11 +102,13 @@ ResponseWriter::Next ResponseWriter::take_piece() {
     waiting_for_source_ = true;
     return Next::ready;
   }
-  if (std::holds_alternative<base::SourceEnd>(pulled) && (framing_ != Framing::length || left_ == 0)) {
-    end_body();
-    return Next::ready;
+  if (const auto* error = std::get_if<base::Error>(&pulled)) {
+    source_error_ = *error;
+    return Next::failed;
   }
-  return Next::failed;  // an error, or an end before the declared length
+  if (framing_ == Framing::length && left_ > 0) return broken("the body ended before its length");
+  end_body();
+  return Next::ready;
 }
 
 std::optional<ResponseWriter::Status> ResponseWriter::write_memory() {
@@ -134,17 +141,25 @@ std::optional<ResponseWriter::Status> ResponseWriter::write_file(base::SteadyTim
   std::uint64_t ready = 0;
   if (file_.resident) {
     ready = file_.size;
+  } else if (file_.only_cached) {
+    ready = net::pages_resident(*file_.file, file_.offset, file_.size) ? file_.size : 0;
   } else if (file_.offset < loaded_until_) {
     ready = std::min(file_.size, loaded_until_ - file_.offset);
   } else {
     const auto ahead = framing_ == Framing::length ? file_.size + left_ : file_.size;
     ready = resident_.resident(*file_.file, file_identity_, file_.offset, file_.size, ahead, now);
   }
+  if (ready == 0 && file_.only_cached) {
+    file_failed(
+        base::Error(base::ErrorKind::corrupt, "the disk did not take these bytes, and memory has let go of them"));
+    return Status::failed;
+  }
   if (ready == 0) {
     stream_.cork(false);  // a head that waits for its file may go
     return Status::disk;
   }
   const auto sent = stream_.send_file(*file_.file, file_.offset, ready);
+  if (!sent && sent.error().kind() == base::ErrorKind::corrupt) file_failed(sent.error());  // not the client
   if (!sent) return Status::failed;
   if (*sent == 0) return Status::socket;
   total_bytes_ += *sent;

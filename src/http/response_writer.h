@@ -44,6 +44,13 @@ class ResponseWriter {
   [[nodiscard]] Pages pages_to_load() const;
   void pages_loaded() { loaded_until_ = file_.offset + file_.size; }
 
+  // After Status::failed: what the source said, or the file. nullopt: it was the connection.
+  [[nodiscard]] const std::optional<base::Error>& source_error() const { return source_error_; }
+  void file_failed(base::Error error) {  // instead of pages_loaded(); or found by advance()
+    source_error_ = std::move(error);
+    file_failed_ = true;
+  }
+  [[nodiscard]] bool file_failed() const { return file_failed_; }
   [[nodiscard]] base::ByteSource* source() { return source_.get(); }
   [[nodiscard]] std::unique_ptr<base::ByteSource> finish();  // drops what is left; back to the state before start()
 
@@ -76,6 +83,8 @@ class ResponseWriter {
   std::uint64_t total_bytes_ = 0;
   std::uint64_t turn_bytes_ = 0;
   Framing framing_ = Framing::none;
+  std::optional<base::Error> source_error_;
+  bool file_failed_ = false;
   bool any_chunk_ = false;
   bool body_ended_ = false;
   bool waiting_for_source_ = false;

@@ -70,7 +70,7 @@ Server::~Server() {
   impl_->listeners.clear();
   impl_->timer.cancel();
   impl_->drained = nullptr;
-  while (!impl_->connections.empty()) impl_->connections.back()->cut();
+  while (!impl_->connections.empty()) impl_->connections.back()->cut(EndCause::shutdown);
 }
 
 base::Result<net::Address> Server::listen(const net::Address& address, std::shared_ptr<const tls::SharedContext> tls) {

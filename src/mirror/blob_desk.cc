@@ -9,6 +9,8 @@
 namespace shoal::mirror {
 namespace {
 
+constexpr std::chrono::seconds kPublishPatience{10};  // when this node stops
+
 std::string proof_key(const std::string& canonical, const base::Digest& digest) {
   return canonical + '@' + digest.to_string();
 }
@@ -54,7 +56,7 @@ struct BlobDesk::Opening {
   Provenance::Kind kind;
   Box<std::unique_ptr<Blob>> box;
   std::string registry;
-  upstream::Registry* upstream;
+  std::shared_ptr<upstream::Registry> upstream;
   base::Timer timer;
 };
 
@@ -135,7 +137,8 @@ void BlobDesk::fill(const FillSource& source, const base::Digest& digest, bool p
 Fill* BlobDesk::start_fill(const FillSource& source, const base::Digest& digest, std::optional<std::uint64_t> size,
                            bool proven) {
   auto& store = parts_.index.store();
-  bool kept = store.admit(size.value_or(0)) == store::Admission::keep;
+  // Room is made when bytes are about to come: an upstream that is away must cost nothing that is held.
+  bool kept = store.would_admit(size.value_or(0)) == store::Admission::keep;
   std::unique_ptr<store::FillFile> file;
   if (kept) {
     auto begun = store.begin_fill(digest, parts_.loop);
@@ -147,8 +150,9 @@ Fill* BlobDesk::start_fill(const FillSource& source, const base::Digest& digest,
     }
   }
   if (!kept) file = make_hash_only_fill(digest, parts_.loop, parts_.disk);
-  auto fill = std::make_unique<Fill>(Fill::Parts{parts_.loop, parts_.clock, parts_.index, parts_.disk, parts_.probe},
-                                     options_, digest, source, size, proven, std::move(file), kept);
+  auto fill = std::make_unique<Fill>(
+      Fill::Parts{parts_.loop, parts_.clock, parts_.index, parts_.disk, parts_.probe, parts_.events, parts_.site},
+      options_, digest, source, size, proven, std::move(file), kept);
   Fill* raw = fill.get();
   raw->when_finished([this, raw] { fill_finished(raw); });
   fills_.emplace(digest, std::move(fill));
@@ -159,23 +163,23 @@ Fill* BlobDesk::start_fill(const FillSource& source, const base::Digest& digest,
 void BlobDesk::fill_finished(const Fill* fill) {
   std::erase_if(fills_, [fill](const auto& entry) { return entry.second.get() == fill; });
   std::erase_if(retired_, [fill](const auto& entry) { return entry.get() == fill; });
+  if (stopping_ && fills_.empty() && retired_.empty()) let_go();
 }
 
 void BlobDesk::await(Fill& fill, const FillSource& source, Provenance::Kind kind, Box<std::unique_ptr<Blob>> box) {
+  await(fill, source, fill.gates(source.canonical), kind, std::move(box));
+}
+
+void BlobDesk::await(Fill& fill, const FillSource& source, bool gated, Provenance::Kind kind,
+                     Box<std::unique_ptr<Blob>> box) {
   const auto id = next_id_++;
   auto& opening = openings_[id];
-  opening = std::make_unique<Opening>(Opening{fill.state(),
-                                              FillHold(fill.state()),
-                                              fill.gates(source.canonical),
-                                              kind,
-                                              std::move(box),
-                                              source.registry,
-                                              source.upstream,
-                                              {}});
+  opening = std::make_unique<Opening>(
+      Opening{fill.state(), FillHold(fill.state()), gated, kind, std::move(box), source.registry, source.upstream, {}});
   const bool size_known = fill.state()->size().has_value();
   opening->timer =
       parts_.loop.schedule(size_known ? options_.header_wait : options_.answer_wait, [this, id] { waited(id); });
-  fill.when_answerable(source.canonical, [watch = life_.watch(), this, id] {
+  fill.when_answerable(gated, [watch = life_.watch(), this, id] {
     if (!watch.gone()) answer_opening(id);
   });
 }
@@ -208,7 +212,7 @@ void BlobDesk::answer_opening(std::uint64_t id) {
   Provenance provenance;
   provenance.kind = opening->kind;
   provenance.stored = opening->state->kept();
-  if (!provenance.stored) provenance.detail = "not kept";
+  provenance.detail = provenance.stored ? opening->state->origin() : "not kept";
   box->answer(box,
               fill_blob(opening->state, std::move(opening->hold), box->loop(), opening->gated, std::move(provenance)));
 }
@@ -289,8 +293,29 @@ void BlobDesk::stat(const Target& target, const base::Digest& digest, Box<BlobSt
         });
 }
 
-void BlobDesk::stop() {
+// What neighbours may have: it is here, or upstream is sending it. A fill that follows a neighbour itself is not
+// offered: two might follow each other.
+void BlobDesk::peek(const base::Digest& digest, Box<std::unique_ptr<Blob>> box) {
+  if (stopping_) return box->answer(box, stopping());
+  auto open = parts_.index.store().open_blob(digest);
+  if (open.ok()) {
+    parts_.index.store().touch_blob(digest);
+    return box->answer(box, stored_blob(std::move(*open), Provenance{}));
+  }
+  Fill* fill = running(digest);
+  if (fill == nullptr) {
+    return box->answer(box, Refusal{Refusal::Kind::not_found, digest.to_string() + " is not here", {}});
+  }
+  if (fill->follows()) {
+    return box->answer(box, Refusal{Refusal::Kind::unavailable, digest.to_string() + " is not fetched here", {}});
+  }
+  if (crowded()) return box->answer(box, overloaded());
+  await(*fill, fill->source(), /*gated=*/false, Provenance::Kind::collapsed, std::move(box));
+}
+
+void BlobDesk::stop(base::UniqueFunction<void()> stopped) {
   stopping_ = true;
+  stopped_ = std::move(stopped);
   const auto proofs = std::exchange(proofs_, {});
   for (const auto& [key, proof] : proofs) {
     for (auto& [id, waiter] : std::exchange(proof->waiting, {})) {
@@ -301,8 +326,17 @@ void BlobDesk::stop() {
   proving_ = 0;
   const auto openings = std::exchange(openings_, {});
   for (const auto& [id, opening] : openings) opening->box->answer(opening->box, stopping());
+  std::erase_if(fills_, [](const auto& entry) { return !entry.second->publishing(); });
+  std::erase_if(retired_, [](const auto& fill) { return !fill->publishing(); });
+  if (fills_.empty() && retired_.empty()) return let_go();
+  patience_ = parts_.loop.schedule(kPublishPatience, [this] { let_go(); });
+}
+
+void BlobDesk::let_go() {
+  patience_.cancel();
   fills_.clear();
   retired_.clear();
+  if (auto stopped = std::exchange(stopped_, nullptr)) stopped();
 }
 
 }  // namespace shoal::mirror

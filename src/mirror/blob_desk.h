@@ -21,8 +21,11 @@ class BlobDesk {
 
   void open(const Target& target, const base::Digest& digest, Box<std::unique_ptr<Blob>> box);
   void stat(const Target& target, const base::Digest& digest, Box<BlobStat> box);
+  // Only what is here or arriving from upstream, whatever the repository.
+  void peek(const base::Digest& digest, Box<std::unique_ptr<Blob>> box);
   void set_options(const MirrorOptions& options) { options_ = options; }
-  void stop();  // lets go of every fill; their files stay
+  // Lets go of every fill; their files stay. Those that are being published are waited for, but not for long.
+  void stop(base::UniqueFunction<void()> stopped);
 
  private:
   struct Proof;
@@ -39,7 +42,9 @@ class BlobDesk {
   Fill* start_fill(const FillSource& source, const base::Digest& digest, std::optional<std::uint64_t> size,
                    bool proven);
   void fill_finished(const Fill* fill);
+  void let_go();
   void await(Fill& fill, const FillSource& source, Provenance::Kind kind, Box<std::unique_ptr<Blob>> box);
+  void await(Fill& fill, const FillSource& source, bool gated, Provenance::Kind kind, Box<std::unique_ptr<Blob>> box);
   void waited(std::uint64_t id);
   void answer_opening(std::uint64_t id);
   [[nodiscard]] bool known_absent(const FillSource& source, const base::Digest& digest) const;
@@ -53,6 +58,8 @@ class BlobDesk {
   std::size_t proving_ = 0;  // requests that wait for a proof
   std::unordered_map<std::uint64_t, std::unique_ptr<Opening>> openings_;
   std::uint64_t next_id_ = 1;
+  base::UniqueFunction<void()> stopped_;
+  base::Timer patience_;  // with fills that are published while this stops
   base::Lifetime life_;
 };
 

@@ -19,10 +19,12 @@ struct DeskParts {
   base::Executor& disk;
   MirrorProbe& probe;
   UpstreamSet& upstreams;
+  obs::EventSink& events;
+  p2p::Neighbours* site = nullptr;  // null: none
 };
 
-// Routing has let it pass, so this is no "unknown registry": a reload has just taken it away, or clients have named so
-// many registries of a pattern that no more are made. Not a 404: the content may well exist.
+// Routing has let it pass, so this is no "unknown registry": a reload has just taken it away, or clients use so many
+// registries of a pattern at once that no more are made. Not a 404: the content may well exist.
 [[nodiscard]] inline Refusal not_reachable(const Target& target) {
   return {Refusal::Kind::unavailable,
           "registry " + target.registry +
@@ -45,9 +47,9 @@ struct DeskParts {
 
 // nullopt: not configured.
 [[nodiscard]] inline std::optional<FillSource> source_of(const DeskParts& parts, const Target& target) {
-  auto* upstream = parts.upstreams.find(target.registry);
+  auto upstream = parts.upstreams.find(target.registry);
   if (upstream == nullptr) return std::nullopt;
-  return FillSource{upstream, target.registry, target.repository, target.canonical()};
+  return FillSource{std::move(upstream), target.registry, target.repository, target.canonical()};
 }
 
 }  // namespace shoal::mirror

@@ -3,35 +3,18 @@
 #include <algorithm>
 
 #include "explain.h"
-#include "hash_only.h"
-#include "proof_call.h"
-#include "retrier.h"
+#include "fill_proof.h"
 #include "shoal/base/format.h"
 #include "shoal/obs/log.h"
 
 namespace shoal::mirror {
 namespace {
 
-constexpr std::size_t kGather = 1 << 20;    // one append at most, while others are under way
-constexpr std::size_t kBatch = 256 * 1024;  // so much goes on its way at once; less waits for more, but not for long
-constexpr std::chrono::milliseconds kLinger{1};
 constexpr std::uint64_t kUnsizedFirstLook = 16 << 20;  // of a blob whose size nobody told: may there be room for it?
-constexpr std::uint64_t kUnsizedShare = 4;             // ... if it is that many times what has come
 constexpr std::uint64_t kFruitful = 256 * 1024;        // an attempt that brought so much does not count as fruitless
 constexpr unsigned kDoubtSizeAfter = 3;                // fruitless attempts, before what a manifest says is doubted
 
 }  // namespace
-
-struct Fill::Proof {
-  Proof(Fill& fill, upstream::Registry::Done<upstream::BlobHead> done)
-      : call(fill.source(), fill.digest_),
-        retrier(
-            fill.parts_.loop, *fill.source().upstream, fill.options_.retry,
-            [this](upstream::Registry::Done<upstream::BlobHead> answer) { return call.start(std::move(answer)); },
-            std::move(done)) {}
-  ProofCall call;
-  Retrier<upstream::BlobHead> retrier;
-};
 
 Fill::Fill(const Parts& parts, const MirrorOptions& options, const base::Digest& digest, FillSource source,
            std::optional<std::uint64_t> size, bool proven, std::unique_ptr<store::FillFile> file, bool kept)
@@ -50,6 +33,8 @@ Fill::Fill(const Parts& parts, const MirrorOptions& options, const base::Digest&
   if (size) state_->set_size(*size);
   if (proven) state_->proved();
   if (!kept) state_->stop_keeping();
+  SiteSupply::Taker& taker = *this;
+  if (parts.site != nullptr) site_ = std::make_unique<SiteSupply>(*parts.site, parts.loop, digest, taker);
   parts_.probe.fills_running(+1);
 }
 
@@ -71,8 +56,8 @@ bool Fill::serves(const std::string& canonical) const {
 }
 
 bool Fill::fetching() const {
-  return state_now_ == State::proving || state_now_ == State::asking || state_now_ == State::waiting ||
-         (state_now_ == State::streaming && !ended_);
+  return state_now_ == State::proving || state_now_ == State::consulting || state_now_ == State::asking ||
+         state_now_ == State::waiting || (state_now_ == State::streaming && !ended_);
 }
 
 bool Fill::pointless() const { return state_->readers() == 0 && (!kept_ || !options_.keep_filling); }
@@ -97,7 +82,9 @@ void Fill::opened(base::Result<std::uint64_t> kept) {
     resumed_from_ = *kept;
     if (*kept > 0) parts_.probe.fill_resumed(*kept);
     state_->set_file(file_->file());
+    state_->came(*kept, Origin::disk);
     state_->advance(*kept);
+    if (site_) site_->advance(*kept);
   }
   if (received_ == 0 || state_->size() != received_) return ask();
   if (is_proven()) return check();
@@ -129,6 +116,7 @@ void Fill::join(FillSource other) {
   const auto& options = source().upstream->options();
   const auto patience = state_now_ == State::asking ? options.first_byte_timeout / 2 : options.stall_timeout / 3;
   const bool silent = parts_.loop.now() - last_progress_ > patience;
+  if (follows()) return;  // neighbours have their own, shorter patience
   const bool listening = state_now_ == State::asking || (state_now_ == State::streaming && !ended_ && !paused_);
   if (silent && listening && !failed_over_) {
     failed_over_ = true;
@@ -146,8 +134,8 @@ bool Fill::can_answer(bool gated) const {
   return (!gated || state_->is_proved()) && (started_ || state_->is_verified());
 }
 
-void Fill::when_answerable(const std::string& canonical, base::UniqueFunction<void()> answer) {
-  answers_.push_back({gates(canonical), std::move(answer)});
+void Fill::when_answerable(bool gated, base::UniqueFunction<void()> answer) {
+  answers_.push_back({gated, std::move(answer)});
   became_answerable();
 }
 
@@ -165,10 +153,19 @@ void Fill::became_answerable() {
 
 void Fill::ask() {
   if (pointless()) return abandon();
-  enter(State::asking);
   ended_ = false;
   attempt_began_at_ = received_;
   last_progress_ = parts_.loop.now();
+  if (!site_) return ask_upstream();
+  if (!site_->usable()) return on_own_turn("what neighbours sent was wrong");
+  enter(State::consulting);
+  site_->consult(state_->size(), received_, source().canonical);
+}
+
+void Fill::ask_upstream() {
+  enter(State::asking);
+  last_progress_ = parts_.loop.now();
+  skip_ = 0;
   call_ = source().upstream->get_blob(source().repository, digest_, received_, state_->size(), attempt_, *this);
 }
 
@@ -181,21 +178,29 @@ void Fill::on_start(std::uint64_t offset, std::optional<std::uint64_t> total) {
                    : base::format("{}: says the blob has {} bytes, not {}", source().registry, *total, *size);
     return retry({upstream::Failure::Kind::bad_answer, 200, {}, std::move(why)});
   }
+  skip_ = received_ - offset;
+  const auto limit = source().upstream->options().max_blob_bytes;
+  if (!total || limit == 0 || *total <= limit) proved();  // else started() drops this source
+  started(total);
+}
+
+// Somebody is about to send the rest.
+void Fill::started(std::optional<std::uint64_t> total) {
   const auto limit = source().upstream->options().max_blob_bytes;
   if (total && limit != 0 && *total > limit) {
     call_.cancel();
     return drop_source({Refusal::Kind::too_large, too_large(source().registry, limit), {}});
   }
   enter(State::streaming);
-  skip_ = received_ - offset;
   if (total) state_->set_size(*total);
+  if (site_ && total && kept_) site_->sized(*total);
   if (kept_ && total && parts_.index.store().admit(*total) == store::Admission::pass_through && received_ == 0) {
     kept_ = false;
     state_->stop_keeping();
+    if (site_) site_->no_more_swarm();
     file_->discard();
     only_hash();
   }
-  proved();
   started_ = true;
   state_->set_troubled(false);
   became_answerable();
@@ -203,134 +208,14 @@ void Fill::on_start(std::uint64_t offset, std::optional<std::uint64_t> total) {
 
 fetch::Flow Fill::on_data(std::string_view bytes) {
   parts_.probe.upstream_bytes(bytes.size());
-  last_progress_ = parts_.loop.now();
-  failed_over_ = false;
-  const auto skipped = std::min<std::uint64_t>(skip_, bytes.size());
-  skip_ -= skipped;
-  bytes.remove_prefix(skipped);
-  const auto size = state_->size();
-  const bool more_than_all = size && bytes.size() > *size - received_;
-  if (more_than_all) bytes = bytes.substr(0, *size - received_);
-  received_ += bytes.size();
-  if (gathered_.empty()) gathered_.reserve(std::min<std::uint64_t>(kBatch + bytes.size(), size.value_or(kBatch)));
-  gathered_.append(bytes);
-  if (more_than_all) {  // whatever follows, the digest decides on what there should be
-    on_end(std::nullopt);
-    return fetch::Flow::go_on;
-  }
-  const auto limit = source().upstream->options().max_blob_bytes;
-  if (limit != 0 && received_ > limit) {
-    call_.cancel();
-    drop_source({Refusal::Kind::too_large, too_large(source().registry, limit), {}});
-    return fetch::Flow::go_on;
-  }
-  if (!size && kept_ && received_ >= look_for_room_at_) look_for_room();
-  flush_soon();
-  paused_ = congested();
-  resume_if_room();
-  return paused_ ? fetch::Flow::pause : fetch::Flow::go_on;
-}
-
-// A body that does not say where it ends must not push everything else out of the cache before it is found too large.
-void Fill::look_for_room() {
-  look_for_room_at_ = 2 * received_;
-  if (parts_.index.store().admit(kUnsizedShare * received_) == store::Admission::keep) return;
-  stop_keeping("its size is not known, and there may be no room for it");
-}
-
-// A reader that has nothing left to take cannot make room: then bytes must come, whatever is in memory.
-bool Fill::congested() const {
-  if (writing_bytes_ + gathered_.size() >= options_.write_queue && !writing_.empty()) return true;
-  const auto backlog = state_->backlog();
-  return backlog > 0 && backlog >= options_.spill_memory;
-}
-
-// Each append costs a few wake-ups on its way to the readers. A slow upstream's bytes go at once, a fast one's
-// together.
-void Fill::flush_soon() {
-  if (gathered_.empty() || lingering_.armed()) {
-    if (gathered_.size() >= kBatch && writing_.empty()) flush();
-    return;
-  }
-  if (!writing_.empty()) {
-    if (gathered_.size() >= kGather) flush();
-    return;  // else appended() comes back to it
-  }
-  if (gathered_.size() >= kBatch || parts_.loop.now() - last_flush_ >= kLinger) return flush();
-  lingering_ = parts_.loop.schedule(kLinger, [this] { flush(); });
-}
-
-void Fill::flush() {
-  lingering_.cancel();
-  last_flush_ = parts_.loop.now();
-  if (gathered_.empty()) return;
-  auto bytes = std::make_shared<const std::string>(std::exchange(gathered_, {}));
-  writing_bytes_ += bytes->size();
-  writing_.push_back(bytes);
-  file_->append(bytes, [this, bytes](base::Result<std::uint64_t> result) { appended(bytes, result); });
-}
-
-void Fill::appended(const std::shared_ptr<const std::string>& bytes, const base::Result<std::uint64_t>& result) {
-  writing_bytes_ -= bytes->size();
-  writing_.pop_front();
-  if (state_now_ == State::finished) return;
-  if (result.ok()) {
-    state_->advance(*result);
-  } else {
-    if (kept_) stop_keeping(result.error().message());
-    state_->spill(bytes);
-  }
-  if (writing_.empty() && !ended_) flush_soon();
-  resume_if_room();
-  if (!writing_.empty() || !ended_) return;
-  if (auto failure = std::exchange(pending_failure_, std::nullopt)) return retry(std::move(*failure));
-  check();
-}
-
-void Fill::stop_keeping(std::string_view why) {
-  kept_ = false;
-  state_->stop_keeping();
-  file_->discard();  // what is there stays readable until the last reader let go of it
-  obs::warn(obs::Category::mirror, "{} is passed on without being kept: {}", subject(), why);
-}
-
-// Only while nothing has been received: a hash cannot change horses.
-void Fill::only_hash() { file_ = make_hash_only_fill(digest_, parts_.loop, parts_.disk); }
-
-void Fill::drained() {
-  if (fetching() && pointless()) return abandon();
-  resume_if_room();
-}
-
-void Fill::resume_if_room() {
-  if (!paused_) return;
-  if (congested()) {
-    if (state_->spilling()) watch_laggards();
-    return;
-  }
-  paused_ = false;
-  last_progress_ = parts_.loop.now();
-  if (call_.running()) call_.resume();
-}
-
-// Memory is full because somebody has not read on. Others wait for that one so long, then no longer, unless at least
-// another memory full went through in that time.
-void Fill::watch_laggards() {
-  if (laggards_.armed()) return;
-  laggards_ = parts_.loop.schedule(options_.laggard_patience, [this, from = state_->window_begin()] {
-    laggards_.cancel();
-    const bool moved = state_->window_begin() - from >= options_.spill_memory;
-    if (!paused_ || state_->backlog() == 0) return;
-    if (!moved && state_->cut_laggards()) {
-      obs::info(obs::Category::mirror, "{} cannot be kept: a client that reads too slowly was cut", subject());
-      resume_if_room();
-    }
-    if (paused_) watch_laggards();
-  });
+  upstream_bytes_ += bytes.size();
+  if (site_) site_->progress();
+  return take(bytes, Origin::upstream);
 }
 
 void Fill::on_end(std::optional<upstream::Failure> failure) {
   call_.cancel();
+  if (site_) site_->cancel();
   paused_ = false;
   ended_ = true;
   flush();
@@ -352,6 +237,11 @@ void Fill::on_end(std::optional<upstream::Failure> failure) {
 void Fill::retry(upstream::Failure failure) {
   ended_ = false;
   failed_over_ = false;
+  if (std::exchange(from_site_, false)) {
+    enter(State::waiting);
+    timer_ = parts_.loop.schedule(kSiteAgain, [this] { ask(); });
+    return;
+  }
   if (failure.status == 416 && received_ > 0) {  // it has the blob, and there may be nothing left to send
     proved();
     return check();
@@ -381,6 +271,8 @@ void Fill::retry(upstream::Failure failure) {
 // The current source is no use. Others go on without it, and those who asked in its name, if it never said that it has
 // the blob, hear what it said.
 void Fill::drop_source(Refusal refusal) {
+  call_.cancel();  // what it would still say is no word of the next source
+  if (site_) site_->cancel();
   if (sources_.size() == 1) return give_up(std::move(refusal));
   const auto& dropped = source();
   if (refusal.kind == Refusal::Kind::not_found) remember_absent(dropped);
@@ -394,6 +286,8 @@ void Fill::drop_source(Refusal refusal) {
   current_ %= sources_.size();
   fruitless_ = 0;
   ++attempt_;
+  if (state_->is_verified()) return publish();  // only this one's right was still in question
+  if (state_now_ == State::checking || state_now_ == State::restarting) return;  // the disk goes on for the others
   enter(State::waiting);
   timer_ = parts_.loop.schedule(std::chrono::milliseconds(0), [this] {
     const bool complete = received_ > 0 && state_->size() == received_ && writing_.empty() && gathered_.empty();
@@ -411,9 +305,13 @@ void Fill::give_up(Refusal refusal) {
     if (resumed_from_ == 0) file_->discard();  // bytes of another repository's fill stay for it
     remember_absent(source());
   } else {
-    obs::warn(obs::Category::mirror, "{} given up: {}", subject(), refusal.message);
+    // Before a byte came, clients can repeat it at will, and upstream's trouble is in the log already.
+    const bool news = started_ || restarts_ > 0;
+    obs::log(news ? obs::Level::warn : obs::Level::debug, obs::Category::mirror, "{} given up: {}", subject(),
+             refusal.message);
   }
   parts_.probe.fill_failed(to_word(refusal.kind));
+  if (!is_proven()) state_->refuse_unproven(refusal);  // though every byte may be here, from neighbours
   state_->failed(std::move(refusal));
   finish();
 }
@@ -427,6 +325,7 @@ void Fill::abandon() {
 void Fill::finish() {
   enter(State::finished);
   call_.cancel();
+  if (site_) site_->leave();
   timer_.cancel();
   lingering_.cancel();
   laggards_.cancel();

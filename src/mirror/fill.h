@@ -13,17 +13,20 @@
 #include "index.h"
 #include "mirror_probe.h"
 #include "shoal/mirror/mirror.h"
+#include "site_supply.h"
 
 namespace shoal::mirror {
 
 struct FillSource {
-  upstream::Registry* upstream;
+  std::shared_ptr<upstream::Registry> upstream;  // shared: see UpstreamSet
   std::string registry;
   std::string repository;  // upstream's path
   std::string canonical;
 };
 
-class Fill final : private upstream::BlobSink {
+inline constexpr std::chrono::milliseconds kSiteAgain{20};  // before the site is asked again
+
+class Fill final : private upstream::BlobSink, private SiteSupply::Taker {
  public:
   struct Parts {
     base::Loop& loop;
@@ -31,6 +34,8 @@ class Fill final : private upstream::BlobSink {
     Index& index;
     base::Executor& disk;
     MirrorProbe& probe;
+    obs::EventSink& events;
+    p2p::Neighbours* site = nullptr;  // null: this node has no neighbours
   };
   // `proven`: the source's repository is known to have the blob. `file` keeps the bytes if `kept`, else only hashes.
   Fill(const Parts& parts, const MirrorOptions& options, const base::Digest& digest, FillSource source,
@@ -45,7 +50,7 @@ class Fill final : private upstream::BlobSink {
   // retried for it.
   void join(FillSource source);
   // `answer` runs once, later, when there is something to tell: upstream said yes, the blob is verified, or it failed.
-  void when_answerable(const std::string& canonical, base::UniqueFunction<void()> answer);
+  void when_answerable(bool gated, base::UniqueFunction<void()> answer);
 
   [[nodiscard]] bool answerable(const std::string& canonical) const { return can_answer(gates(canonical)); }
   // Readers of that repository must not see a byte before upstream has said that it has the blob.
@@ -54,10 +59,26 @@ class Fill final : private upstream::BlobSink {
   [[nodiscard]] bool over() const { return state_now_ == State::finished; }  // and not for use unless verified
   [[nodiscard]] bool serves(const std::string& canonical) const;             // is it one of the sources?
   [[nodiscard]] bool kept() const { return kept_; }
+  [[nodiscard]] bool publishing() const { return state_now_ == State::publishing; }
+  // Bytes come from a neighbour: a fill that others must not follow, lest two follow each other.
+  [[nodiscard]] bool follows() const { return site_ && (state_now_ == State::consulting || site_->following()); }
+  [[nodiscard]] const FillSource& source() const { return sources_[current_]; }
   [[nodiscard]] bool can_serve_from(std::uint64_t begin) const { return state_->covers(begin); }
 
  private:
-  enum class State { idle, opening, proving, asking, streaming, waiting, checking, publishing, restarting, finished };
+  enum class State {
+    idle,
+    opening,
+    proving,
+    consulting,
+    asking,
+    streaming,
+    waiting,
+    checking,
+    publishing,
+    restarting,
+    finished
+  };
   void enter(State next) { state_now_ = next; }
 
   [[nodiscard]] bool can_answer(bool gated) const;
@@ -68,6 +89,20 @@ class Fill final : private upstream::BlobSink {
   void on_start(std::uint64_t offset, std::optional<std::uint64_t> total) override;
   fetch::Flow on_data(std::string_view bytes) override;
   void on_end(std::optional<upstream::Failure> failure) override;
+  void on_own_turn(const std::string& fall_back) override;
+  void on_site_start(std::optional<std::uint64_t> total, bool proven) override;
+  fetch::Flow on_site_data(std::string_view bytes) override;
+  void on_site_end(std::optional<base::Error> error) override;
+  void on_lease_lost() override;
+  void on_swarm_bytes(std::uint64_t end) override;
+  void on_site_corrupt(std::string why) override;
+  [[nodiscard]] std::shared_ptr<store::PieceWriter> piece_file() override;
+  void absorbed(std::uint64_t end, const base::Result<std::uint64_t>& result);
+  void wait_for_swarm();
+  void ask_upstream();
+  void prove_beside();
+  void started(std::optional<std::uint64_t> total);
+  fetch::Flow take(std::string_view bytes, Origin from);
   void flush_soon();
   void flush();
   void appended(const std::shared_ptr<const std::string>& bytes, const base::Result<std::uint64_t>& result);
@@ -82,17 +117,24 @@ class Fill final : private upstream::BlobSink {
   void remember_absent(const FillSource& source);
   void check();
   void checked(const base::Result<bool>& matches);
-  void start_over(std::string why);
+  enum class WhoWasWrong {
+    whoever_sent_it,
+    neighbours,   // all of it matches what they said, and not the digest
+    one_of_them,  // they contradict each other, or what is here
+  };
+  void start_over(std::string why, WhoWasWrong who = WhoWasWrong::whoever_sent_it);
   void publish();
+  void tell_sources(std::chrono::milliseconds took) const;
+  void tell_filled(std::chrono::milliseconds took);
   void give_up(Refusal refusal);
   void abandon();
   void finish();
   void became_answerable();
   [[nodiscard]] std::string subject() const;
-  [[nodiscard]] const FillSource& source() const { return sources_[current_]; }
   [[nodiscard]] bool is_proven() const { return unproven_.empty(); }
   [[nodiscard]] bool fetching() const;
   [[nodiscard]] bool congested() const;
+  [[nodiscard]] bool site_brought() const;  // some of the bytes so far
   [[nodiscard]] bool pointless() const;
 
   struct Proof;
@@ -115,6 +157,9 @@ class Fill final : private upstream::BlobSink {
   State state_now_ = State::idle;
 
   upstream::Call call_;
+  std::unique_ptr<SiteSupply> site_;  // null: no neighbours
+  bool from_site_ = false;            // what failed last was a neighbour, not upstream
+  std::uint64_t upstream_bytes_ = 0;  // all that it sent, in vain or not
   std::unique_ptr<Proof> proof_;
   base::Timer timer_;
   base::Timer lingering_;  // armed while gathered_ waits for more
@@ -123,6 +168,7 @@ class Fill final : private upstream::BlobSink {
   std::uint64_t received_ = 0;  // bytes of the blob handed to flush() so far, from its beginning
   std::uint64_t skip_ = 0;      // of this answer, already had
   std::string gathered_;        // not yet on its way to the disk
+  Origin gathered_from_ = Origin::upstream;
   std::deque<std::shared_ptr<const std::string>> writing_;
   std::uint64_t writing_bytes_ = 0;
   bool paused_ = false;

@@ -17,6 +17,7 @@ class FillBlob final : public Blob {
 
   [[nodiscard]] std::optional<std::uint64_t> size() const override { return size_; }
   [[nodiscard]] bool seekable() const override { return kept_; }
+  [[nodiscard]] std::shared_ptr<const Origins> origins() const override { return origins_; }
   [[nodiscard]] std::unique_ptr<base::ByteSource> read(base::ByteRange range) override {
     return reader(range.begin, range.end);
   }
@@ -31,6 +32,7 @@ class FillBlob final : public Blob {
     cursor.end = end;
     cursor.told = size_;
     cursor.gated = gated_;
+    cursor.origins = origins_;
     const bool to_the_end = !end || end == size_;
     const bool first = hold_.holds() && to_the_end;
     auto made = std::make_unique<FillReader>(state_, loop_, cursor,
@@ -45,6 +47,7 @@ class FillBlob final : public Blob {
   std::optional<std::uint64_t> size_;
   bool kept_;
   bool gated_;
+  std::shared_ptr<Origins> origins_ = std::make_shared<Origins>();  // shared with the readers
 };
 
 }  // namespace

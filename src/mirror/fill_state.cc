@@ -6,6 +6,7 @@ namespace shoal::mirror {
 namespace {
 
 constexpr std::uint64_t kJustWritten = 32 << 20;  // of a file's end: sure to be in the page cache still
+constexpr std::uint64_t kFileChunk = 1 << 20;
 
 }  // namespace
 
@@ -21,6 +22,16 @@ void FillState::set_size(std::uint64_t size) {
   changed(lock);
 }
 
+void FillState::came(std::uint64_t end, Origin from) {
+  const std::lock_guard lock(mutex_);
+  origins_.extend(end, from);
+}
+
+BytesFrom FillState::bytes_from() const {
+  const std::lock_guard lock(mutex_);
+  return origins_.count();
+}
+
 void FillState::advance(std::uint64_t on_disk) {
   std::unique_lock lock(mutex_);
   if (on_disk <= on_disk_) return;
@@ -28,15 +39,31 @@ void FillState::advance(std::uint64_t on_disk) {
   changed(lock);
 }
 
+void FillState::begin_window() {
+  if (std::exchange(spilling_, true)) return;
+  window_begin_ = window_end_ = on_disk_;
+}
+
 void FillState::spill(Bytes bytes) {
   std::unique_lock lock(mutex_);
-  if (!spilling_) {
-    spilling_ = true;
-    window_begin_ = window_end_ = on_disk_;
-  }
-  window_.push_back({window_end_, std::move(bytes)});
-  window_end_ += window_.back().bytes->size();
+  begin_window();
+  const auto size = bytes->size();
+  window_.push_back({window_end_, size, std::move(bytes)});
+  window_memory_ += size;
+  window_end_ += size;
   (void)drop_passed_chunks();  // nobody may be waiting for it
+  changed(lock);
+}
+
+void FillState::spill_from_file(std::uint64_t end) {
+  std::unique_lock lock(mutex_);
+  begin_window();
+  while (window_end_ < end) {  // in chunks, so that the window moves as readers do
+    const auto size = std::min(kFileChunk, end - window_end_);
+    window_.push_back({window_end_, size, nullptr});
+    window_end_ += size;
+  }
+  (void)drop_passed_chunks();
   changed(lock);
 }
 
@@ -45,9 +72,11 @@ void FillState::restart(std::optional<std::uint64_t> size) {
   ++generation_;
   size_ = size;
   file_.reset();
+  origins_.clear();
   on_disk_ = 0;
   spilling_ = false;
   window_.clear();
+  window_memory_ = 0;
   window_begin_ = window_end_ = 0;
   changed(lock);
 }
@@ -57,6 +86,11 @@ void FillState::verified(std::uint64_t size) {
   size_ = size;
   verified_ = true;
   changed(lock);
+}
+
+void FillState::not_on_disk() {
+  const std::lock_guard lock(mutex_);
+  not_on_disk_ = true;
 }
 
 void FillState::failed(Refusal refusal) {
@@ -69,6 +103,16 @@ void FillState::failed(Refusal refusal) {
 void FillState::stop_keeping() {
   const std::lock_guard lock(mutex_);
   kept_ = false;
+}
+
+void FillState::set_origin(std::string origin) {
+  const std::lock_guard lock(mutex_);
+  origin_ = std::move(origin);
+}
+
+std::string FillState::origin() const {
+  const std::lock_guard lock(mutex_);
+  return origin_;
 }
 
 void FillState::set_troubled(bool troubled) {
@@ -96,18 +140,13 @@ void FillState::on_readers_moved(base::UniqueFunction<void()> poke) {
   poke_ = std::move(poke);
 }
 
-std::uint64_t FillState::spilled_bytes() const {
-  const std::lock_guard lock(mutex_);
-  return window_end_ - window_begin_;
-}
-
 std::uint64_t FillState::backlog() const {
   const std::lock_guard lock(mutex_);
   if (!spilling_) return 0;
   const auto held_back = verified_ ? 0 : kHeldBack;
   const auto readable = window_end_ > held_back ? window_end_ - held_back : 0;
   const auto from = slowest();
-  return readable > from ? readable - from : 0;
+  return readable > from ? std::min(readable - from, window_memory_) : 0;
 }
 
 bool FillState::spilling() const {
@@ -120,8 +159,8 @@ bool FillState::cut_laggards() {
   const bool starving = std::any_of(positions_.begin(), positions_.end(), [this](const auto& reader) {
     return reader.second != UINT64_MAX && reader.second + kHeldBack >= window_end_;
   });
-  if (!starving || window_.empty()) return false;
-  const auto front_end = window_.front().offset + window_.front().bytes->size();
+  if (!starving || window_memory_ == 0) return false;
+  const auto front_end = window_.front().end();
   for (auto& [id, position] : positions_) {
     if (position >= front_end) continue;
     position = UINT64_MAX;
@@ -210,8 +249,9 @@ bool FillState::drop_passed_chunks() {
   if (window_.empty()) return false;
   const auto passed = slowest();
   bool dropped = false;
-  while (!window_.empty() && window_.front().offset + window_.front().bytes->size() <= passed) {
-    window_begin_ = window_.front().offset + window_.front().bytes->size();
+  while (!window_.empty() && window_.front().end() <= passed) {
+    window_begin_ = window_.front().end();
+    if (window_.front().bytes) window_memory_ -= window_.front().size;
     window_.pop_front();
     dropped = true;
   }
@@ -223,7 +263,7 @@ base::Pulled FillState::pull(Cursor& cursor, std::uint64_t max) {
   cursor.seen = version_;
   if (cursor.generation != generation_) {
     if (cursor.position != cursor.begin) {
-      return base::Error(base::ErrorKind::corrupt, "upstream's bytes did not match the digest; fetching again");
+      return base::Error(base::ErrorKind::corrupt, "what had come does not match the digest; it is fetched again");
     }
     cursor.generation = generation_;
   }
@@ -259,24 +299,33 @@ base::Pulled FillState::pull(Cursor& cursor, std::uint64_t max) {
   }
   if (cursor.position >= limit) return base::SourcePending{};
 
-  const auto size = std::min(max, limit - cursor.position);
+  const auto begin = cursor.position;
+  const auto size = std::min(max, limit - begin);
   base::Pulled piece = base::SourcePending{};
   if (cursor.position < on_disk_ && file_) {
     base::FileSlice slice{file_, cursor.position, std::min(size, on_disk_ - cursor.position)};
-    slice.resident = on_disk_ - cursor.position <= kJustWritten;
+    slice.resident = !not_on_disk_ && on_disk_ - cursor.position <= kJustWritten;
+    slice.only_cached = not_on_disk_;
     cursor.position += slice.size;
     piece = std::move(slice);
   } else {
     const auto chunk = std::find_if(window_.begin(), window_.end(), [&](const Chunk& c) {
-      return cursor.position >= c.offset && cursor.position < c.offset + c.bytes->size();
+      return cursor.position >= c.offset && cursor.position < c.end();
     });
     if (chunk == window_.end()) {
       return base::Error(base::ErrorKind::gone, "these bytes were passed on already and could not be kept");
     }
-    const auto view = std::string_view(*chunk->bytes).substr(cursor.position - chunk->offset, size);
-    piece = base::MemorySlice{chunk->bytes, view};
-    cursor.position += view.size();
+    if (chunk->bytes) {
+      const auto view = std::string_view(*chunk->bytes).substr(cursor.position - chunk->offset, size);
+      piece = base::MemorySlice{chunk->bytes, view};
+      cursor.position += view.size();
+    } else {
+      const base::FileSlice slice{file_, cursor.position, std::min(size, chunk->end() - cursor.position)};
+      piece = slice;
+      cursor.position += slice.size;
+    }
   }
+  if (cursor.origins) cursor.origins->append(origins_, {begin, cursor.position});
   if (needs_window) positions_[cursor.id] = cursor.position;
   if (spilling_) {
     (void)drop_passed_chunks();  // the poke is due either way: there is less for the slowest to read

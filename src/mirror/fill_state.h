@@ -31,23 +31,27 @@ class FillState {
   // --- the fill's side ---
   void set_file(std::shared_ptr<const base::File> file);
   void set_size(std::uint64_t size);
-  void advance(std::uint64_t on_disk);  // so many bytes can be read from the file
+  void came(std::uint64_t end, Origin from);  // up to there; before readers may have them
+  void advance(std::uint64_t on_disk);        // so many bytes can be read from the file
   // From here on bytes come from memory: the file ends where it is. Keeps a chunk until every reader is past it.
   void spill(Bytes bytes);
+  // The same for what comes next and lies in the file, up to `end`.
+  void spill_from_file(std::uint64_t end);
   // Everything so far was wrong: readers that sent none of it begin again, the others fail. `size`: what is still sure.
   void restart(std::optional<std::uint64_t> size);
   void verified(std::uint64_t size);
+  void not_on_disk();  // what the file has may be in the page cache only
   void failed(Refusal refusal);
   void stop_keeping();
-  void set_troubled(bool troubled);  // attempts have failed, and none has brought anything yet
+  void set_origin(std::string origin);  // where bytes come from, if not from upstream; for explanations
+  void set_troubled(bool troubled);     // attempts have failed, and none has brought anything yet
   // The repository of the first source has, or has not, the right to show this blob.
   void proved();
   void refuse_unproven(Refusal refusal);
   // Tells the fill (any thread; it posts) that readers moved or left, while spilling.
   void on_readers_moved(base::UniqueFunction<void()> poke);
 
-  [[nodiscard]] std::uint64_t spilled_bytes() const;  // in memory now
-  // Of those, what the slowest reader could take right now: while it is 0, no reader helps by reading.
+  // Of what is in memory only, what the slowest reader could take right now: while it is 0, no reader helps by reading.
   [[nodiscard]] std::uint64_t backlog() const;
   [[nodiscard]] bool spilling() const;
   // Gives up on the readers that hold the window where it is, if others have nothing left to take: those fail at their
@@ -62,6 +66,8 @@ class FillState {
   [[nodiscard]] bool kept() const;
   [[nodiscard]] bool troubled() const;
   [[nodiscard]] bool is_proved() const;
+  [[nodiscard]] std::string origin() const;
+  [[nodiscard]] BytesFrom bytes_from() const;
   [[nodiscard]] std::optional<Refusal> unproven_refusal() const;
 
   // --- the readers' side ---
@@ -73,7 +79,8 @@ class FillState {
     std::optional<std::uint64_t> told;  // the size that the client was told; another one makes its answer wrong
     bool gated = false;                 // no byte before proved()
     std::uint64_t generation = 0;
-    std::uint64_t seen = 0;  // version at the last pull
+    std::uint64_t seen = 0;                 // version at the last pull
+    std::shared_ptr<Origins> origins = {};  // of what was pulled; shared with the request that counts it
   };
   // Bytes from `position` on stay in memory for the reader; UINT64_MAX: it holds none back until it pulls.
   [[nodiscard]] std::uint64_t attach(std::uint64_t position);
@@ -85,7 +92,9 @@ class FillState {
  private:
   struct Chunk {
     std::uint64_t offset;
-    Bytes bytes;
+    std::uint64_t size;
+    Bytes bytes;  // null: they are in the file
+    [[nodiscard]] std::uint64_t end() const { return offset + size; }
   };
   struct Waiter {
     std::uint64_t id;
@@ -95,20 +104,25 @@ class FillState {
   void changed(std::unique_lock<std::mutex>& lock);  // unlocks
   [[nodiscard]] std::uint64_t available() const;
   [[nodiscard]] std::uint64_t slowest() const;
+  void begin_window();
   bool drop_passed_chunks();
 
   enum class Right { pending, given, refused };
   mutable std::mutex mutex_;
   std::shared_ptr<const base::File> file_;
   std::optional<std::uint64_t> size_;
+  Origins origins_;
   std::uint64_t on_disk_ = 0;
+  bool not_on_disk_ = false;
   bool spilling_ = false;
-  std::uint64_t window_begin_ = 0;  // offset of the oldest chunk still in memory
+  std::uint64_t window_memory_ = 0;  // bytes of chunks that are not in the file
+  std::uint64_t window_begin_ = 0;   // offset of the oldest chunk that some reader has not passed
   std::uint64_t window_end_ = 0;
   std::deque<Chunk> window_;
   bool verified_ = false;
   bool kept_ = true;
   bool troubled_ = false;
+  std::string origin_;
   Right right_ = Right::pending;
   std::optional<Refusal> failure_;
   std::optional<Refusal> unproven_refusal_;

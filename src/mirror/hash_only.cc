@@ -22,6 +22,12 @@ class HashOnlyFill final : public store::FillFile {
     });
   }
 
+  [[nodiscard]] std::shared_ptr<store::PieceWriter> pieces() override { return nullptr; }
+
+  void absorb(std::uint64_t, Done<std::uint64_t> done) override {
+    reply(std::move(done), base::Result<std::uint64_t>(base::Error(base::ErrorKind::bug, "there is no file")));
+  }
+
   void verify(Done<bool> done) override {
     strand_.post(
         [hasher = hasher_, digest = digest_, &loop = loop_, watch = life_.watch(), done = std::move(done)]() mutable {

@@ -1,6 +1,7 @@
 #include "manifest_desk.h"
 
 #include "explain.h"
+#include "shoal/base/format.h"
 #include "shoal/mirror/freshness.h"
 #include "shoal/obs/log.h"
 #include "shoal/registry/manifest.h"
@@ -19,6 +20,12 @@ std::vector<store::Write> hints_of(const std::string& canonical, std::string_vie
     writes.push_back(store::PutLink{canonical, child.digest, {child.size, false}});
   }
   return writes;
+}
+
+// Upstream's 404 of a tag may also mean that there is no such repository: the list tells.
+std::string unknown_tag(const FillSource& source, std::string_view tag, std::string_view said) {
+  return base::format("{} has no {}:{} ({}); its tags: /v2/{}/tags/list of this mirror", source.registry,
+                      source.repository, tag, said, source.canonical);
 }
 
 }  // namespace
@@ -66,9 +73,8 @@ void ManifestDesk::by_tag(const FillSource& source, const std::string& tag, Box<
   auto health = source.upstream->health();
   auto decision = freshness(record, absent, options.tags, health, options.rate_limit_reserve, now);
   if (decision == Freshness::absent) {
-    return box->answer(
-        box,
-        Refusal{Refusal::Kind::not_found, source.registry + " does not know " + source.repository + ":" + tag, {}});
+    const auto said = base::format("it said so less than {} seconds ago", options.tags.negative_ttl.count());
+    return box->answer(box, Refusal{Refusal::Kind::not_found, unknown_tag(source, tag, said), {}});
   }
   auto held = record ? answer_from(parts_.index, record->digest) : std::nullopt;
   if (!held) return ask(source, tag, std::nullopt, std::nullopt, std::nullopt, std::move(box));
@@ -196,11 +202,14 @@ void ManifestDesk::landed(const std::string& key, ManifestFetch::Answer answer) 
     held = answer_from(parts_.index, same->digest);
     if (!held) answer = upstream::Failure{upstream::Failure::Kind::unavailable, 0, {}, "the manifest was just removed"};
   }
-  if (const auto* failure = std::get_if<upstream::Failure>(&answer)) {
+  if (auto* failure = std::get_if<upstream::Failure>(&answer)) {
     if (!flight.digest) parts_.probe.tag_checked(source.registry, to_word(failure->kind));
     if (failure->kind == upstream::Failure::Kind::not_found) {
       std::vector<store::Write> writes;
-      if (!flight.digest) writes.push_back(store::RemoveTag{source.canonical, flight.reference});
+      if (!flight.digest) {
+        writes.push_back(store::RemoveTag{source.canonical, flight.reference});
+        failure->message = unknown_tag(source, flight.reference, failure->message);
+      }
       writes.push_back(
           store::PutAbsent{source.canonical, flight.reference, now + source.upstream->options().tags.negative_ttl});
       parts_.index.commit(std::move(writes));
@@ -214,9 +223,12 @@ void ManifestDesk::landed(const std::string& key, ManifestFetch::Answer answer) 
       moved = !flight.known || flight.known->digest != same->digest;
       reply = std::move(*held);
       reply.provenance.kind = Provenance::Kind::revalidated;
+      reply.provenance.age = std::chrono::seconds(0);
       const auto fetched = moved ? now : flight.known->fetched;
       parts_.index.commit({store::PutTag{source.canonical, flight.reference, {same->digest, fetched, now}},
                            store::PutLink{source.canonical, same->digest, {std::nullopt, true}}});
+    } else if (const auto* remembered = std::get_if<ManifestFetch::Remembered>(&answer)) {
+      reply = keep_remembered(flight, *remembered);
     } else {
       auto& manifest = std::get<upstream::Manifest>(answer);
       moved = flight.known && flight.known->digest != manifest.digest;
@@ -224,8 +236,11 @@ void ManifestDesk::landed(const std::string& key, ManifestFetch::Answer answer) 
       reply = {manifest.digest, manifest.media_type, manifest.bytes, {}, manifest.warnings};
       reply.provenance.kind = Provenance::Kind::miss;
       reply.provenance.stored = true;
+      reply.provenance.age = std::chrono::seconds(0);
+      reply.provenance.detail = flight.fetch->origin();
+      reply.provenance.from_neighbour = !reply.provenance.detail.empty();
     }
-    reply.provenance.age = std::chrono::seconds(0);
+    flight.fetch->stored();
     if (!flight.digest) parts_.probe.tag_checked(source.registry, moved ? "moved" : flight.known ? "unchanged" : "new");
     bool first = true;
     for (auto& box : std::exchange(flight.waiting, {})) {
@@ -237,6 +252,27 @@ void ManifestDesk::landed(const std::string& key, ManifestFetch::Answer answer) 
     }
   }
   parts_.loop.post([keep = std::shared_ptr<Flight>(std::move(owned))] {});  // we are inside its fetch's call
+}
+
+// As old as it is where we have it from: it is asked about again like any stale tag.
+ManifestAnswer ManifestDesk::keep_remembered(Flight& flight, const ManifestFetch::Remembered& tag) {
+  const auto& canonical = flight.source.canonical;
+  const auto now = parts_.clock.wall_now();
+  if (tag.manifest) {
+    flight.digest = tag.digest;  // keep() is to remember the manifest, and no tag as of now
+    keep(flight, {tag.digest, tag.manifest->media_type, tag.manifest->bytes, {}});
+    flight.digest.reset();
+  }
+  parts_.index.commit(
+      {store::PutTag{canonical, flight.reference, {tag.digest, now - tag.fetched_ago, now - tag.checked_ago}},
+       store::PutLink{canonical, tag.digest, {std::nullopt, true}}});
+  auto answer = answer_from(parts_.index, tag.digest)
+                    .value_or(ManifestAnswer{tag.digest, {}, std::make_shared<const std::string>(), {}, {}});
+  answer.provenance.kind = Provenance::Kind::stale;
+  answer.provenance.age = tag.checked_ago;
+  answer.provenance.detail = "as a neighbour remembers it: " + tag.why;
+  parts_.probe.stale_served(flight.source.registry);
+  return answer;
 }
 
 void ManifestDesk::keep(Flight& flight, const upstream::Manifest& manifest) {

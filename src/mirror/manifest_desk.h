@@ -32,6 +32,7 @@ class ManifestDesk {
   void waited_long_enough(const std::string& key);
   void landed(const std::string& key, ManifestFetch::Answer answer);
   void keep(Flight& flight, const upstream::Manifest& manifest);
+  [[nodiscard]] ManifestAnswer keep_remembered(Flight& flight, const ManifestFetch::Remembered& tag);
   void keep_hints(const std::string& canonical, std::shared_ptr<const std::string> bytes);
   void answer_failure(Flight& flight, const upstream::Failure& failure);
 

@@ -14,8 +14,13 @@ ManifestFetch::ManifestFetch(const DeskParts& parts, const MirrorOptions& option
       done_(std::move(done)) {}
 
 void ManifestFetch::start() {
-  if (is_tag_ && known_) return head();
+  // With neighbours, HEAD first: the proof is ours, the manifest may be theirs.
+  if (is_tag_ && (known_ || parts_.site != nullptr)) return head();
   get(reference_);
+}
+
+void ManifestFetch::stored() {
+  if (site_) site_->stored();
 }
 
 void ManifestFetch::head() {
@@ -29,16 +34,34 @@ void ManifestFetch::head() {
 }
 
 void ManifestFetch::got_head(upstream::Outcome<upstream::ManifestHead> outcome) {
-  if (auto* failure = std::get_if<upstream::Failure>(&outcome))
-    return std::exchange(done_, nullptr)(std::move(*failure));
+  if (auto* failure = std::get_if<upstream::Failure>(&outcome)) return failed(std::move(*failure));
   const auto& head = std::get<upstream::ManifestHead>(outcome);
-  if (head.head_refused || !head.digest) return get(reference_);
+  if (head.head_refused || !head.digest) return get_upstream(reference_);
   // Upstream says so in this very repository: that is the proof that the repository may show it.
   if (parts_.index.find_manifest(*head.digest)) return std::exchange(done_, nullptr)(Moved{*head.digest});
   get(head.digest->to_string());
 }
 
+// By digest from the site, if the repository's right is proven already or a neighbour's proof counts; else upstream.
 void ManifestFetch::get(std::string reference) {
+  const auto digest = base::Digest::parse(reference);
+  const bool proven = is_tag_;  // by HEAD
+  if (parts_.site == nullptr || !digest.ok() || (!proven && !parts_.site->options().trust_domain)) {
+    return get_upstream(reference);
+  }
+  site_ =
+      std::make_unique<SiteManifest>(*parts_.site, parts_.loop, *digest, source_.canonical,
+                                     proven ? SiteManifest::Need::bytes : SiteManifest::Need::bytes_and_proof,
+                                     [this, digest = *digest, reference](std::optional<p2p::PeerManifest> manifest) {
+                                       if (!manifest) return get_upstream(reference);
+                                       origin_ = "neighbour " + site_->peer();
+                                       std::exchange(done_, nullptr)(upstream::Manifest{
+                                           digest, std::move(manifest->media_type), std::move(manifest->bytes), {}});
+                                     });
+  site_->start();
+}
+
+void ManifestFetch::get_upstream(const std::string& reference) {
   const bool by_head = is_tag_ && reference != reference_;
   auto& slot = get_ ? get_again_ : get_;
   slot.emplace(
@@ -49,13 +72,58 @@ void ManifestFetch::get(std::string reference) {
       [this, by_head](upstream::Outcome<upstream::Manifest> outcome) {
         if (auto* failure = std::get_if<upstream::Failure>(&outcome)) {
           // The tag moved on between our HEAD and our GET, and what it named is gone.
-          if (by_head && failure->kind == upstream::Failure::Kind::not_found) return get(reference_);
-          return std::exchange(done_, nullptr)(std::move(*failure));
+          if (by_head && failure->kind == upstream::Failure::Kind::not_found) return get_upstream(reference_);
+          return failed(std::move(*failure));
         }
         parts_.probe.manifest_fetched(source_.registry);
-        std::exchange(done_, nullptr)(std::move(std::get<upstream::Manifest>(outcome)));
+        auto& manifest = std::get<upstream::Manifest>(outcome);
+        if (manifest.unread) return read(std::move(manifest));
+        std::exchange(done_, nullptr)(std::move(manifest));
       });
   slot->start();
+}
+
+// Upstream's own "not found" is an answer. Whatever else failed, neighbours may remember the tag.
+void ManifestFetch::failed(upstream::Failure failure) {
+  const bool may_ask = parts_.site != nullptr && parts_.site->options().trust_domain && is_tag_ && !known_ &&
+                       failure.kind != upstream::Failure::Kind::not_found;
+  if (!may_ask) return std::exchange(done_, nullptr)(std::move(failure));
+  tag_call_ = parts_.site->find_tag(source_.canonical, reference_,
+                                    [this, failure = std::move(failure)](base::Result<p2p::PeerTag> tag) mutable {
+                                      const auto& policy = source_.upstream->options().tags;
+                                      if (!tag.ok() || tag->checked_ago > policy.ttl + policy.stale_if_error) {
+                                        return std::exchange(done_, nullptr)(std::move(failure));
+                                      }
+                                      remembered(*tag, std::move(failure.message));
+                                    });
+}
+
+void ManifestFetch::remembered(const p2p::PeerTag& tag, std::string why) {
+  Remembered answer{tag.digest, std::nullopt, tag.fetched_ago, tag.checked_ago, std::move(why)};
+  if (parts_.index.find_manifest(tag.digest)) return std::exchange(done_, nullptr)(std::move(answer));
+  site_ = std::make_unique<SiteManifest>(
+      *parts_.site, parts_.loop, tag.digest, source_.canonical, SiteManifest::Need::bytes_and_proof,
+      [this, answer = std::move(answer)](std::optional<p2p::PeerManifest> manifest) mutable {
+        if (!manifest) {
+          return std::exchange(
+              done_, nullptr)(upstream::Failure{upstream::Failure::Kind::unavailable, 0, {}, std::move(answer.why)});
+        }
+        origin_ = "neighbour " + site_->peer();
+        answer.manifest = std::move(manifest);
+        std::exchange(done_, nullptr)(std::move(answer));
+      });
+  site_->start();
+}
+
+void ManifestFetch::read(upstream::Manifest manifest) {
+  parts_.disk.post([&loop = parts_.loop, watch = life_.watch(), this, manifest = std::move(manifest)]() mutable {
+    loop.post([watch, this, outcome = upstream::read_large(std::move(manifest))]() mutable {
+      if (watch.gone()) return;
+      auto done = std::exchange(done_, nullptr);
+      if (auto* failure = std::get_if<upstream::Failure>(&outcome)) return done(std::move(*failure));
+      done(std::move(std::get<upstream::Manifest>(outcome)));
+    });
+  });
 }
 
 }  // namespace shoal::mirror

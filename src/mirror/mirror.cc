@@ -8,11 +8,11 @@
 namespace shoal::mirror {
 
 Mirror::Mirror(store::Store& store, base::Executor& disk, base::Clock& clock, obs::Metrics& metrics,
-               MirrorOptions options, std::vector<LoopParts> loops)
+               MirrorOptions options, std::vector<LoopParts> loops, obs::EventSink& events)
     : clock_(clock), probe_(std::make_unique<MirrorProbe>(metrics)), index_(std::make_unique<Index>(store, disk)) {
   for (const auto& parts : loops) {
-    shards_.push_back(
-        std::make_unique<Shard>(DeskParts{parts.loop, clock, *index_, disk, *probe_, parts.upstreams}, options));
+    shards_.push_back(std::make_unique<Shard>(
+        DeskParts{parts.loop, clock, *index_, disk, *probe_, parts.upstreams, events, parts.site}, options));
   }
 }
 
@@ -85,6 +85,20 @@ std::unique_ptr<Pending> Mirror::open_blob(base::Loop& loop, const Target& targe
       [&shard, target, digest](Box<std::unique_ptr<Blob>> box) { shard.blobs.open(target, digest, std::move(box)); });
 }
 
+std::unique_ptr<Pending> Mirror::peek_blob(base::Loop& loop, const base::Digest& digest,
+                                           Done<std::unique_ptr<Blob>> done) {
+  auto& shard = owner_of(digest);
+  return ask<std::unique_ptr<Blob>>(
+      loop, shard.loop, std::move(done),
+      [&shard, digest](Box<std::unique_ptr<Blob>> box) { shard.blobs.peek(digest, std::move(box)); });
+}
+
+// Upstream's word only: a hosted repository may be called like a mirrored one elsewhere.
+bool Mirror::is_proven(const std::string& canonical, const base::Digest& digest) const {
+  const auto link = index_->find_link(canonical, digest);
+  return link && link->proven && !link->hosted;
+}
+
 std::unique_ptr<Pending> Mirror::stat_blob(base::Loop& loop, const Target& target, const base::Digest& digest,
                                            Done<BlobStat> done) {
   auto& shard = owner_of(digest);
@@ -126,10 +140,11 @@ void Mirror::stop(base::UniqueFunction<void()> stopped) {
   auto done = std::make_shared<base::UniqueFunction<void()>>(std::move(stopped));
   for (auto& shard : shards_) {
     shard->loop.post([&shard = *shard, left, done] {
-      shard.blobs.stop();
       shard.manifests.stop();
       shard.pages.stop();
-      if (left->fetch_sub(1) == 1) (*done)();
+      shard.blobs.stop([left, done] {
+        if (left->fetch_sub(1) == 1) (*done)();
+      });
     });
   }
 }

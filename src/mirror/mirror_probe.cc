@@ -1,6 +1,18 @@
 #include "mirror_probe.h"
 
 namespace shoal::mirror {
+namespace {
+
+// By source: upstream, neighbour, swarm, disk. Their sum is what was fetched and verified.
+obs::Counter& fill_bytes(obs::Metrics& metrics, const char* source) {
+  return metrics.counter("shoal_fill_bytes_total", "Bytes of verified blobs, by where they came from",
+                         {{"source", source}});
+}
+
+// One copy is normal for a node alone; in a site, of the nodes' figures for one blob the sum.
+std::vector<double> copies_bounds() { return {0, 0.01, 0.05, 0.25, 0.5, 1, 1.02, 1.05, 1.5, 2}; }
+
+}  // namespace
 
 MirrorProbe::MirrorProbe(obs::Metrics& m)
     : metrics_(m),
@@ -16,7 +28,13 @@ MirrorProbe::MirrorProbe(obs::Metrics& m)
       passed_through_(m.counter("shoal_fills_passed_through_total", "Blobs passed on, verified, without being kept")),
       fills_running_(m.gauge("shoal_fills_running", "Blobs being fetched now")),
       fill_seconds_(
-          m.histogram("shoal_fill_seconds", "From a fill's start to its blob in the store", obs::latency_bounds())) {}
+          m.histogram("shoal_fill_seconds", "From a fill's start to its blob in the store", obs::latency_bounds())),
+      copies_(m.histogram("shoal_upstream_copies", "Bytes that upstream sent for a verified blob, by its size",
+                          copies_bounds())),
+      from_upstream_(fill_bytes(m, "upstream")),
+      from_neighbours_(fill_bytes(m, "neighbour")),
+      from_swarm_(fill_bytes(m, "swarm")),
+      from_disk_(fill_bytes(m, "disk")) {}
 
 void MirrorProbe::fill_started(std::string_view registry) {
   metrics_.counter("shoal_fills_total", "Blob fetches started", {{"upstream", std::string(registry)}}).add();
@@ -37,6 +55,15 @@ void MirrorProbe::fill_published(std::uint64_t bytes, std::chrono::milliseconds 
 
 void MirrorProbe::fill_passed_through() { passed_through_.add(); }
 
+void MirrorProbe::fill_verified(const BytesFrom& from, std::uint64_t sent) {
+  const auto size = from.disk + from.upstream + from.neighbours;
+  copies_.observe(size == 0 ? 0 : static_cast<double>(sent) / static_cast<double>(size));
+  from_upstream_.add(from.upstream);
+  from_neighbours_.add(from.neighbours - from.swarm);
+  from_swarm_.add(from.swarm);
+  from_disk_.add(from.disk);
+}
+
 void MirrorProbe::fill_failed(std::string_view why) {
   metrics_.counter("shoal_fills_failed_total", "Fills given up", {{"why", std::string(why)}}).add();
 }
@@ -53,6 +80,17 @@ void MirrorProbe::blob_was_corrupt(std::string_view registry) {
       .counter("shoal_corrupt_blobs_total", "Blobs whose bytes did not match their digest; fetched again",
                {{"upstream", std::string(registry)}})
       .add();
+}
+
+void MirrorProbe::site_turn(std::string_view role) {
+  metrics_
+      .counter("shoal_site_turns_total", "Turns of fills within the site: asking upstream for all, following, alone",
+               {{"role", std::string(role)}})
+      .add();
+}
+
+void MirrorProbe::site_was_corrupt() {
+  metrics_.counter("shoal_site_corrupt_blobs_total", "Blobs of neighbours that did not match their digest").add();
 }
 
 void MirrorProbe::manifest_fetched(std::string_view registry) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "shoal/mirror/origins.h"
 #include "shoal/obs/metrics.h"
 
 namespace shoal::mirror {
@@ -18,9 +19,13 @@ class MirrorProbe {
   void fill_joined();
   void fill_published(std::uint64_t bytes, std::chrono::milliseconds took);
   void fill_passed_through();
+  // Whole and as its digest says. `sent`: by upstream, for this fill, used or not.
+  void fill_verified(const BytesFrom& from, std::uint64_t sent);
   void fill_failed(std::string_view why);
   void fill_retried(std::string_view registry, std::string_view why);
   void blob_was_corrupt(std::string_view registry);
+  void site_turn(std::string_view role);  // fetcher, follower, fall-back
+  void site_was_corrupt();
   void upstream_bytes(std::size_t n) { upstream_bytes_.add(n); }
   void fills_running(std::ptrdiff_t delta) { fills_running_.add(static_cast<double>(delta)); }
   void manifest_fetched(std::string_view registry);
@@ -40,6 +45,11 @@ class MirrorProbe {
   obs::Counter& passed_through_;
   obs::Gauge& fills_running_;
   obs::Histogram& fill_seconds_;
+  obs::Histogram& copies_;
+  obs::Counter& from_upstream_;
+  obs::Counter& from_neighbours_;
+  obs::Counter& from_swarm_;
+  obs::Counter& from_disk_;
 };
 
 }  // namespace shoal::mirror

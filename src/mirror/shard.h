@@ -14,12 +14,12 @@ namespace shoal::mirror {
 class Shard {
  public:
   Shard(const DeskParts& parts, const MirrorOptions& options)
-      : loop(parts.loop), blobs(parts, options), manifests(parts, options), pages(parts, options) {}
+      : loop(parts.loop), blobs(parts, options), manifests(parts, options), pages(parts, options, manifests) {}
 
   base::Loop& loop;
   BlobDesk blobs;
   ManifestDesk manifests;
-  PageDesk pages;
+  PageDesk pages;  // asks `manifests`
 };
 
 }  // namespace shoal::mirror

@@ -34,6 +34,7 @@ base::Result<Address> parse_address(std::string_view text) {
     if (host.size() < 3 || host.back() != ']') return wrong("no closing bracket");
     host = host.substr(1, host.size() - 2);
   }
+  if (host.find('\0') != std::string_view::npos) return wrong("not a numeric IP");  // inet_pton would end there
   address.ip = std::string(host);
   in6_addr parsed;
   if (::inet_pton(bracketed ? AF_INET6 : AF_INET, address.ip.c_str(), &parsed) != 1) {

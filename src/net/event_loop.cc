@@ -60,10 +60,12 @@ EventLoop::Impl::Impl(unsigned i) : index(i), read_buffer(new char[kReadBufferBy
     (void)self.run_posted();
   }));
   require(uv_idle_init(&loop, &again));
+  require(uv_prepare_init(&loop, &before_wait));
   require(uv_timer_init(&loop, &heartbeat));
   require(uv_poll_init(&loop, &sockets, poller.fd()));
   for (uv_handle_t* handle : {reinterpret_cast<uv_handle_t*>(&wake), reinterpret_cast<uv_handle_t*>(&again),
-                              reinterpret_cast<uv_handle_t*>(&heartbeat), reinterpret_cast<uv_handle_t*>(&sockets)}) {
+                              reinterpret_cast<uv_handle_t*>(&before_wait), reinterpret_cast<uv_handle_t*>(&heartbeat),
+                              reinterpret_cast<uv_handle_t*>(&sockets)}) {
     handle->data = nullptr;
   }
   touch();
@@ -90,6 +92,7 @@ void EventLoop::Impl::post_any(base::UniqueFunction<void()> work) {
   const std::lock_guard lock(mutex);
   if (closed) return;
   posted.push_back(std::move(work));
+  if (posted.size() == 1) posted_at = std::chrono::steady_clock::now();
   // Under the lock, so that the handle cannot be closed meanwhile; a wake-up is under way if others wait already.
   if (posted.size() == 1) (void)uv_async_send(&wake);
 }
@@ -107,12 +110,25 @@ bool EventLoop::Impl::run_posted() {
   running.swap(local);
   (void)uv_idle_stop(&again);
   run_all();
+  base::SteadyTime since{};
   {
     const std::lock_guard lock(mutex);
     running.swap(posted);
+    since = posted_at;
+  }
+  if (waits != nullptr && !running.empty()) {
+    waits->observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count());
   }
   run_all();
   return any;
+}
+
+// libuv runs callbacks inside its poll, too: so a turn begins with the first of them, not where the poll returns.
+void EventLoop::Impl::end_turn() {
+  if (turns != nullptr && turn_began != base::SteadyTime{}) {
+    turns->observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - turn_began).count());
+  }
+  turn_began = {};
 }
 
 void EventLoop::Impl::run() {
@@ -130,6 +146,7 @@ void EventLoop::Impl::run() {
         self.heartbeat_due = self.now + std::chrono::milliseconds(kHeartbeatMs);
       },
       kHeartbeatMs, kHeartbeatMs);
+  (void)uv_prepare_start(&before_wait, [](uv_prepare_t* handle) { owner(handle->loop).end_turn(); });
   (void)uv_poll_start(&sockets, UV_READABLE, [](uv_poll_t* handle, int, int) {
     Impl& self = owner(handle->loop);
     self.touch();
@@ -212,6 +229,13 @@ bool EventLoop::in_loop() const { return impl_->here(); }
 base::SteadyTime EventLoop::now() const { return impl_->here() ? impl_->now : std::chrono::steady_clock::now(); }
 
 unsigned EventLoop::index() const { return impl_->index; }
+
+void EventLoop::measure(obs::Histogram& turns, obs::Histogram& waits) {
+  post([impl = impl_.get(), &turns, &waits] {
+    impl->turns = &turns;
+    impl->waits = &waits;
+  });
+}
 
 std::chrono::microseconds EventLoop::lag() const {
   return std::chrono::microseconds(impl_->lag_us.load(std::memory_order_relaxed));

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <vector>
 
+#include "shoal/base/disk_error.h"
 #include "shoal/net/stream.h"
 
 namespace shoal::net {
@@ -30,6 +32,11 @@ struct Mapping {
 
 }  // namespace
 
+base::Error unreadable(int error) {
+  auto why = base::from_errno(error, "read");
+  return base::is_of_the_disk(error) ? base::Error(base::ErrorKind::corrupt, why.message()) : why;
+}
+
 bool pages_resident(const base::File& file, std::uint64_t offset, std::uint64_t size) {
   const std::uint64_t end = offset + size;
   std::array<unsigned char, kProbe / kPage> resident;
@@ -45,24 +52,27 @@ bool pages_resident(const base::File& file, std::uint64_t offset, std::uint64_t 
   return true;
 }
 
-void load_pages(const base::File& file, std::uint64_t offset, std::uint64_t size) {
+base::Result<void> load_pages(const base::File& file, std::uint64_t offset, std::uint64_t size) {
   (void)::posix_fadvise(file.fd(), static_cast<off_t>(offset), static_cast<off_t>(size + kReadAhead),
                         POSIX_FADV_WILLNEED);  // a hint
 #ifdef MADV_POPULATE_READ
   {
     const std::uint64_t begin = offset / kPage * kPage;
     const Mapping window(file, begin, offset + size - begin);
-    if (window.at != MAP_FAILED && ::madvise(window.at, window.size, MADV_POPULATE_READ) == 0) return;
+    if (window.at != MAP_FAILED && ::madvise(window.at, window.size, MADV_POPULATE_READ) == 0) return {};
   }
 #endif
-  // Before Linux 5.14, or the range passes the end of the file.
+  // Before Linux 5.14, or the range passes the end of the file, or the disk fails: this tells why.
   std::vector<char> scratch(256 * 1024);
   for (std::uint64_t at = offset; at < offset + size;) {
     const auto part = std::min<std::uint64_t>(scratch.size(), offset + size - at);
     const ssize_t got = ::pread(file.fd(), scratch.data(), part, static_cast<off_t>(at));
-    if (got <= 0) return;  // the send that follows will say why
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return unreadable(errno);
+    if (got == 0) break;  // the send that follows tells that the file is too short
     at += static_cast<std::uint64_t>(got);
   }
+  return {};
 }
 
 }  // namespace shoal::net

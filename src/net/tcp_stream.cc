@@ -10,6 +10,8 @@
 #include <array>
 #include <cerrno>
 
+#include "shoal/base/disk_error.h"
+
 namespace shoal::net {
 
 namespace {
@@ -106,9 +108,15 @@ base::Result<std::size_t> TcpStream::write_some(std::span<const std::string_view
   msghdr message{};
   message.msg_iov = vectors.data();
   message.msg_iovlen = count;
+  return send(message, wanted);
+}
+
+base::Result<std::size_t> TcpStream::send(msghdr& message, std::size_t wanted) {
+  // An open record would wait in the kernel for more, and no socket option pushes it.
+  const int more = corked_ && !kernel_tls_ ? MSG_MORE : 0;
   ssize_t sent = 0;
   do {
-    sent = ::sendmsg(fd_, &message, MSG_NOSIGNAL | MSG_DONTWAIT | (corked_ ? MSG_MORE : 0));
+    sent = ::sendmsg(fd_, &message, MSG_NOSIGNAL | MSG_DONTWAIT | more);
   } while (sent < 0 && errno == EINTR);
   if (sent < 0) {
     if (!would_block(errno)) return base::from_errno(errno, "send");
@@ -116,7 +124,7 @@ base::Result<std::size_t> TcpStream::write_some(std::span<const std::string_view
   }
   // A part was taken: the kernel met its limit and will tell when there is room again.
   if (static_cast<std::size_t>(sent) < wanted) writable_ = false;
-  held_back_ = corked_ && sent > 0;
+  held_back_ = more != 0 && sent > 0;
   return static_cast<std::size_t>(sent);
 }
 
@@ -130,6 +138,7 @@ base::Result<std::size_t> TcpStream::send_file(const base::File& file, std::uint
     sent = ::sendfile(fd_, file.fd(), &position, std::min(size, kMaxSendFile));
   } while (sent < 0 && errno == EINTR);
   if (sent < 0) {
+    if (base::is_of_the_disk(errno)) return unreadable(errno);
     if (!would_block(errno)) return base::from_errno(errno, "sendfile");
     writable_ = false;
     return std::size_t{0};

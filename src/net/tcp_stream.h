@@ -2,12 +2,14 @@
 // until a call meets EAGAIN, so steady reading and writing costs no epoll_ctl.
 #pragma once
 
+#include <sys/socket.h>
+
 #include "loop_impl.h"
 #include "shoal/net/stream.h"
 
 namespace shoal::net {
 
-class TcpStream final : public Stream, private PollTarget {
+class TcpStream final : public Stream, private KernelTls, private PollTarget {
  public:
   // Takes the fd (non-blocking), also on failure.
   [[nodiscard]] static base::Result<std::unique_ptr<Stream>> adopt(EventLoop& loop, int fd, Address peer);
@@ -23,8 +25,13 @@ class TcpStream final : public Stream, private PollTarget {
   void reset() override;
   void shutdown_write() override;
   const Address& peer() const override { return peer_; }
+  KernelTls* kernel_tls() override;
 
  private:
+  bool begin(std::string_view keys) override;
+  base::Result<std::size_t> write_record(std::uint8_t type, std::string_view bytes) override;
+  bool settled() override;
+  [[nodiscard]] base::Result<std::size_t> send(msghdr& message, std::size_t size);
   void on_poll(std::uint32_t epoll_events) override;
   void wake_later(std::uint32_t epoll_events);
   void read_some();
@@ -39,6 +46,7 @@ class TcpStream final : public Stream, private PollTarget {
   bool reading_ = false;
   bool ended_ = false;  // the FIN was passed on
   bool corked_ = false;
+  bool kernel_tls_ = false;
   bool held_back_ = false;   // the last bytes went with MSG_MORE and may wait in the kernel
   bool* dropped_ = nullptr;  // set by the destructor while a callback runs
   Poller::Token token_ = 0;

@@ -32,6 +32,9 @@ class Fields {
     start(key);
     fmt::format_to(std::back_inserter(out_), "{}", value);
   }
+  void amount(std::string_view key, std::uint64_t value) {  // 0 goes without saying
+    if (value > 0) number(key, value);
+  }
   void milliseconds(std::string_view key, std::chrono::microseconds value) {
     start(key);
     const auto us = std::max<std::int64_t>(value.count(), 0);
@@ -65,9 +68,14 @@ void append_access_line(std::string& out, const AccessLine& line, bool json, std
   Fields fields(out, json, end);
   fields.number("status", line.status);
   fields.number("bytes", line.bytes);
+  fields.amount("from_disk", line.from_disk);
+  fields.amount("from_upstream", line.from_upstream);
+  fields.amount("from_neighbours", line.from_neighbours);
+  fields.amount("from_swarm", line.from_swarm);
   fields.milliseconds("first_byte_ms", line.first_byte);
   fields.milliseconds("total_ms", line.total);
   fields.flag("complete", line.complete);
+  fields.text("end", line.end, kShortText);
   fields.text("id", line.id, kShortText);
   fields.text("peer", line.peer, kShortText);
   fields.text("user", line.user, kShortText);

@@ -19,8 +19,8 @@ namespace {
 constexpr std::size_t kMaxLineBytes = 4096;
 constexpr std::size_t kQueueLines = 4096;  // beyond, the oldest waiting line is lost
 
-constexpr std::array<const char*, 8> kCategories{"app",      "http",   "store", "fetch",
-                                                 "upstream", "mirror", "serve", "admin"};
+constexpr std::array<const char*, 10> kCategories{"app",    "http",  "store", "fetch",  "upstream",
+                                                  "mirror", "serve", "admin", "notify", "p2p"};
 constexpr std::array<const char*, 5> kLevels{"trace", "debug", "info", "warn", "error"};
 
 std::atomic<Level> level_now{Level::info};

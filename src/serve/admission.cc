@@ -78,7 +78,7 @@ Login::Login(const DistributionHandler::Parts& parts, const http::Request& reque
       waiting_(direct_for(parts, request, std::move(responder), routed_, caller_)) {}
 
 void Login::start() {
-  parts_.authenticator->authenticate(std::string(request_.headers.get("authorization")), parts_.loop,
+  parts_.authenticator->authenticate(std::string(request_.headers.get("authorization")), request_.peer.ip, parts_.loop,
                                      [this, watch = life_.watch()](base::Result<auth::Identity> who) {
                                        if (!watch.gone()) checked(std::move(who));
                                      });
@@ -91,9 +91,10 @@ void Login::checked(base::Result<auth::Identity> who) {
       case base::ErrorKind::invalid: return waiting_->challenge("the Authorization header is not understood");
       default: break;
     }
-    auto response = waiting_->begin(503);
+    const bool their_own = who.error().kind() == base::ErrorKind::full;
+    auto response = waiting_->begin(their_own ? 429 : 503);
     if (const auto wait = who.error().retry_after()) response.headers.add("Retry-After", std::to_string(wait->count()));
-    return waiting_->refuse(std::move(response), "UNAVAILABLE", who.error().message());
+    return waiting_->refuse(std::move(response), their_own ? "TOOMANYREQUESTS" : "UNAVAILABLE", who.error().message());
   }
   caller_.identity = std::move(*who);
   auto responder = waiting_->hand_over();

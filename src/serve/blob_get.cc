@@ -29,6 +29,12 @@ std::unique_ptr<ChainSource> multipart(mirror::Blob& blob, const std::vector<bas
   return chain;
 }
 
+bool is_here(const http::Request& request) {
+  const std::string_view ip = request.peer.ip, host = request.host;
+  const bool named = host.starts_with(ip) && (host.size() == ip.size() || host[ip.size()] == ':');
+  return ip.starts_with("127.") || ip == "::1" || named;
+}
+
 }  // namespace
 
 BlobGet::BlobGet(const DistributionHandler::Parts& parts, const http::Request& request, http::Responder responder,
@@ -36,7 +42,8 @@ BlobGet::BlobGet(const DistributionHandler::Parts& parts, const http::Request& r
     : Exchange(parts, request, std::move(responder), Subject::blob, target.canonical()),
       target_(std::move(target)),
       digest_(digest),
-      etag_('"' + digest.to_string() + '"') {}
+      etag_('"' + digest.to_string() + '"'),
+      from_here_(is_here(request)) {}
 
 void BlobGet::start() {
   if (target_.registry.empty()) return start_hosted();
@@ -104,8 +111,12 @@ void BlobGet::opened(std::unique_ptr<mirror::Blob> blob) {
   const bool to_the_end = plan.kind == Kind::single && plan.ranges.front().end == *size;
   if (!blob->seekable() && plan.kind != Kind::not_satisfiable && !to_the_end) plan.kind = Kind::full;
 
+  // One pull, in however many ranges: the one that begins at the beginning.
+  const bool from_start = plan.kind == Kind::full || (!plan.ranges.empty() && plan.ranges.front().begin == 0);
+  if (from_start) announce_pull(size);
+  if (blob->provenance().kind == mirror::Provenance::Kind::hit) sends_stored(digest_);
   auto response = begin_blob(plan.kind == Kind::full ? 200 : plan.kind == Kind::not_satisfiable ? 416 : 206);
-  explain(response, blob->provenance());
+  explain(response, blob->provenance(), blob->origins());
   switch (plan.kind) {
     case Kind::full:
       response.headers.add("Content-Type", kType);
@@ -127,7 +138,19 @@ void BlobGet::opened(std::unique_ptr<mirror::Blob> blob) {
     }
     case Kind::not_satisfiable: return refuse_range(std::move(response), *size);
   }
+  if (!from_here_ && response.source) {
+    response.source = std::make_unique<CountedSource>(std::move(response.source), parts_.probe);
+  }
   send(std::move(response));
+}
+
+void BlobGet::announce_pull(std::optional<std::uint64_t> size) {
+  auto event = begin_event(obs::EventKind::pull, obs::EventObject::blob);
+  if (!event) return;
+  event->digest = digest_.to_string();
+  event->media_type = kType;
+  event->size = size.value_or(0);
+  announce_at_end(std::move(event));
 }
 
 }  // namespace shoal::serve

@@ -16,10 +16,12 @@ class BlobGet final : public Exchange {
   void opened(std::unique_ptr<mirror::Blob> blob);
   void stat_done(const mirror::BlobStat& stat);
   [[nodiscard]] http::Response begin_blob(int status) const;
+  void announce_pull(std::optional<std::uint64_t> size);
 
   mirror::Target target_;  // without a registry: hosted
   base::Digest digest_;
   std::string etag_;
+  bool from_here_;  // the client is on this machine: what it takes needs no uplink
 };
 
 }  // namespace shoal::serve

@@ -1,5 +1,7 @@
 #include "body_sources.h"
 
+#include "serve_probe.h"
+
 namespace shoal::serve {
 
 base::Pulled MemorySource::pull(std::uint64_t max) {
@@ -7,6 +9,13 @@ base::Pulled MemorySource::pull(std::uint64_t max) {
   const auto piece = left_.substr(0, max);
   left_.remove_prefix(piece.size());
   return base::MemorySlice{owner_, piece};
+}
+
+base::Pulled CountedSource::pull(std::uint64_t max) {
+  auto piece = source_->pull(max);
+  if (const auto* file = std::get_if<base::FileSlice>(&piece)) probe_->taken(file->size);
+  if (const auto* memory = std::get_if<base::MemorySlice>(&piece)) probe_->taken(memory->bytes.size());
+  return piece;
 }
 
 void ChainSource::add(std::string text) {

@@ -10,6 +10,8 @@
 
 namespace shoal::serve {
 
+class ServeProbe;
+
 // Part of a string that somebody else keeps.
 class MemorySource final : public base::ByteSource {
  public:
@@ -34,6 +36,19 @@ class ChainSource final : public base::ByteSource {
  private:
   std::vector<std::unique_ptr<base::ByteSource>> parts_;
   std::size_t current_ = 0;
+};
+
+// Another's bytes, counted as they are taken.
+class CountedSource final : public base::ByteSource {
+ public:
+  CountedSource(std::unique_ptr<base::ByteSource> source, std::shared_ptr<ServeProbe> probe)
+      : source_(std::move(source)), probe_(std::move(probe)) {}
+  [[nodiscard]] base::Pulled pull(std::uint64_t max) override;
+  void on_ready(base::UniqueFunction<void()> ready) override { source_->on_ready(std::move(ready)); }
+
+ private:
+  std::unique_ptr<base::ByteSource> source_;
+  const std::shared_ptr<ServeProbe> probe_;  // shared by all handlers
 };
 
 }  // namespace shoal::serve

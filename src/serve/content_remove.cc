@@ -1,28 +1,12 @@
 #include "content_remove.h"
 
+#include <algorithm>
+
 #include "manifest_put.h"
 #include "shoal/base/format.h"
+#include "shoal/registry/pattern.h"
 
 namespace shoal::serve {
-namespace {
-
-constexpr std::size_t kSlice = 1000;
-
-// A tag on that manifest which a rule keeps there; "" if there is none. Walks the tags: on the pool.
-std::string fixed_tag_on(store::Store& store, const HostedOptions& options, const std::string& repository,
-                         const base::Digest& digest) {
-  std::string last;
-  for (;;) {
-    const auto slice = store.list_tags(repository, last, kSlice);
-    for (const auto& [tag, record] : slice) {
-      if (record.digest == digest && !fixing_rule(options, repository, tag).empty()) return tag;
-    }
-    if (slice.size() < kSlice) return {};
-    last = slice.back().first;
-  }
-}
-
-}  // namespace
 
 ContentRemove::ContentRemove(const DistributionHandler::Parts& parts, const http::Request& request,
                              http::Responder responder, Subject subject, std::string repository,
@@ -36,36 +20,42 @@ void ContentRemove::start() {
     return refuse_method(subject_ == Subject::blob ? "GET, HEAD" : "GET, HEAD, PUT", "removing is switched off here");
   }
   if (const auto* tag = std::get_if<registry::Tag>(&reference_)) return remove_tag(*tag);
-  const auto& digest = std::get<base::Digest>(reference_);
-  const auto link = parts_.store->find_link(repository_, digest);
-  const bool is_manifest = parts_.store->find_manifest(digest).has_value();
-  if (!link || !link->hosted || is_manifest != (subject_ == Subject::manifest)) return refuse_unknown();
-  if (subject_ == Subject::manifest) return remove_manifest(digest);
-  remove_content(digest);
+  remove_content(std::get<base::Digest>(reference_));
 }
 
 void ContentRemove::remove_tag(const std::string& tag) {
-  if (!fixing_rule(*caller_.hosted, repository_, tag).empty() && parts_.store->find_tag(repository_, tag)) {
-    return refuse_fixed(tag);
+  if (!fixing_rule(*caller_.hosted, repository_, tag).empty()) {  // nor one that comes this moment
+    return parts_.store->find_tag(repository_, tag) ? refuse_fixed(tag) : refuse_unknown();
   }
-  parts_.store->hosted().remove_tag(repository_, tag, parts_.loop,
-                                    guarded([this](const base::Result<void>& result) { done(result); }));
+  std::vector<obs::Event> events;
+  if (auto event = begin_event(obs::EventKind::remove, obs::EventObject::tag)) {
+    event->tag = tag;
+    events.push_back(std::move(*event));
+  }
+  parts_.store->hosted().remove_tag(
+      repository_, tag, parts_.loop,
+      announced(std::move(events), [this](const base::Result<void>& result) { done(result); }));
 }
 
-void ContentRemove::remove_manifest(const base::Digest& digest) {
-  const auto& options = caller_.hosted;
-  if (options->fixed_tags.empty()) return remove_content(digest);
-  on_pool([store = parts_.store, options, repository = repository_,
-           digest] { return fixed_tag_on(*store, *options, repository, digest); },
-          [this, digest](const std::string& tag) {
-            if (!tag.empty()) return refuse_fixed(tag);
-            remove_content(digest);
-          });
-}
-
+// The store looks for fixed tags, at the moment of the removal.
 void ContentRemove::remove_content(const base::Digest& digest) {
-  parts_.store->hosted().remove_content(repository_, digest, parts_.loop,
-                                        guarded([this](const base::Result<void>& result) { done(result); }));
+  std::vector<obs::Event> events;
+  const auto object = subject_ == Subject::blob ? obs::EventObject::blob : obs::EventObject::manifest;
+  if (auto event = begin_event(obs::EventKind::remove, object)) {
+    event->digest = digest.to_string();
+    events.push_back(std::move(*event));
+  }
+  store::Removal removal{.manifest = subject_ == Subject::manifest};
+  const auto concerns = [this](const FixedTags& rule) { return registry::matches(rule.repositories, repository_); };
+  const auto& rules = caller_.hosted->fixed_tags;
+  if (std::any_of(rules.begin(), rules.end(), concerns)) {
+    removal.is_fixed = [options = caller_.hosted, repository = repository_](std::string_view tag) {
+      return !fixing_rule(*options, repository, tag).empty();
+    };
+  }
+  parts_.store->hosted().remove_content(
+      repository_, digest, std::move(removal), parts_.loop,
+      announced(std::move(events), [this](const base::Result<void>& result) { done(result); }));
 }
 
 void ContentRemove::refuse_fixed(const std::string& tag) {
@@ -82,8 +72,11 @@ void ContentRemove::refuse_unknown() {
 void ContentRemove::done(const base::Result<void>& result) {
   if (result.ok()) return send(begin(202));
   if (result.error().kind() == base::ErrorKind::not_found) return refuse_unknown();
-  if (result.error().kind() == base::ErrorKind::busy) {
-    return refuse(409, "DENIED", base::format("a manifest of {} needs it: remove that first", repository_));
+  if (result.error().kind() == base::ErrorKind::denied) return refuse_fixed(result.error().message());
+  const bool later = result.error().retry_after().has_value();  // somebody keeps pushing there
+  if (result.error().kind() == base::ErrorKind::busy && subject_ == Subject::blob && !later) {
+    // Of the statuses that the specification names for a removal (202, 400, 404, 405) the one that fits.
+    return refuse_method("GET, HEAD", base::format("a manifest of {} needs it: remove that first", repository_));
   }
   refuse_store_error(result.error());
 }

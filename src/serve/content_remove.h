@@ -14,7 +14,6 @@ class ContentRemove final : public PushExchange {
 
  private:
   void remove_tag(const std::string& tag);
-  void remove_manifest(const base::Digest& digest);
   void remove_content(const base::Digest& digest);
   void refuse_fixed(const std::string& tag);
   void refuse_unknown();

@@ -11,8 +11,23 @@ namespace {
 constexpr int kClientLeft = 499;  // never sent; as nginx logs it
 // An answer that comes before its request's body has ended costs the connection; a small rest is read instead.
 constexpr std::size_t kDrainBytes = 64 * 1024;
+constexpr std::size_t kMaxText = 256;  // of a header in an event
 
 }  // namespace
+
+std::string_view end_text(const http::ExchangeEnd& end, bool stored) {
+  switch (end.cause) {
+    case http::EndCause::complete: return "ok";
+    case http::EndCause::client: return "client";
+    case http::EndCause::timeout: return "timeout";
+    case http::EndCause::shutdown: return "shutdown";
+    case http::EndCause::file: return "store";
+    case http::EndCause::source: break;
+  }
+  // Of a blob that cannot be kept, a reader that is too slow is let go (mirror.laggard_patience).
+  if (end.error && end.error->kind() == base::ErrorKind::full) return "timeout";
+  return stored ? "store" : "upstream";
+}
 
 struct Exchange::Record {
   DistributionHandler::Parts parts;
@@ -22,7 +37,13 @@ struct Exchange::Record {
   std::string id, peer, target, repository, user_agent, cache, detail, user;
   int status = 0;
   std::optional<mirror::Provenance::Kind> kind;
+  bool from_neighbour = false;
+  std::shared_ptr<const mirror::Origins> origins;  // shared with the body's sources
   std::optional<PushKind> push;
+  std::string host;  // only if somebody may want events
+  bool secure = false;
+  std::optional<obs::Event> event;     // to publish at the end
+  std::optional<base::Digest> stored;  // the body is the store's file of it
 };
 
 bool Caller::may(std::string_view repository, auth::Action action) const {
@@ -51,10 +72,18 @@ Exchange::Exchange(const DistributionHandler::Parts& parts, const http::Request&
                                               {},
                                               0,
                                               {},
+                                              false,
+                                              {},
+                                              {},
+                                              {},
+                                              request.secure,
+                                              {},
                                               {}})),
       body_(request.stream),
       body_length_(body_ ? body_->length() : std::nullopt),
-      waits_for_continue_(request.headers.has("expect")) {}
+      waits_for_continue_(request.headers.has("expect")) {
+  if (parts.events->wants_any()) record_->host = request.host;
+}
 
 void Exchange::set_caller(Caller caller) {
   record_->user = caller.identity.user;
@@ -62,6 +91,28 @@ void Exchange::set_caller(Caller caller) {
 }
 
 void Exchange::count_push(PushKind kind) { record_->push = kind; }
+
+std::optional<obs::Event> Exchange::begin_event(obs::EventKind kind, obs::EventObject object) const {
+  if (!parts_.events->wants(kind, object)) return std::nullopt;
+  const auto& record = *record_;
+  obs::Event event;
+  event.kind = kind;
+  event.object = object;
+  event.repository = record.repository;
+  // Strangers' texts: as much as anyone needs of them.
+  event.request = {record.id,
+                   record.peer,
+                   record.host.substr(0, kMaxText),
+                   std::string(http::to_string(record.method)),
+                   record.user_agent.substr(0, kMaxText),
+                   record.user,
+                   record.secure};
+  return event;
+}
+
+void Exchange::sends_stored(const base::Digest& digest) { record_->stored = digest; }
+
+void Exchange::announce_at_end(std::optional<obs::Event> event) { record_->event = std::move(event); }
 
 std::optional<std::uint64_t> Exchange::body_length() const { return body_length_; }
 
@@ -73,8 +124,11 @@ http::Response Exchange::begin(int status) const {
   return response;
 }
 
-void Exchange::explain(http::Response& response, const mirror::Provenance& provenance) {
+void Exchange::explain(http::Response& response, const mirror::Provenance& provenance,
+                       std::shared_ptr<const mirror::Origins> origins) {
   record_->kind = provenance.kind;
+  record_->from_neighbour = provenance.from_neighbour;
+  record_->origins = std::move(origins);
   record_->cache = cache_status(provenance);
   response.headers.add("Cache-Status", record_->cache);
   if (provenance.age) response.headers.add("Age", std::to_string(provenance.age->count()));
@@ -87,12 +141,37 @@ void Exchange::explain(http::Response& response, const mirror::Provenance& prove
   }
 }
 
-void Exchange::write_line(const Record& record, const http::ExchangeEnd& end) {
+// Of the body, as far as it was sent.
+mirror::BytesFrom Exchange::bytes_from(const Record& record, std::uint64_t sent) {
+  if (record.origins) return record.origins->count({0, sent});
+  mirror::BytesFrom from;
+  const bool fetched =
+      record.kind == mirror::Provenance::Kind::miss || record.kind == mirror::Provenance::Kind::collapsed;
+  (!fetched ? from.disk : record.from_neighbour ? from.neighbours : from.upstream) = sent;
+  return from;
+}
+
+void Exchange::write_line(Record& record, const http::ExchangeEnd& end) {
+  if (record.event && end.complete) {
+    if (record.event->size == 0) record.event->size = end.body_bytes;  // nobody knew before
+    record.parts.events->publish(std::move(*record.event));
+  }
+  const bool disk_failed = end.file && end.error && end.error->kind() == base::ErrorKind::corrupt;
+  if (record.stored && disk_failed && record.parts.store != nullptr) {
+    record.parts.store->report_unreadable(*record.stored, *end.file, *end.error);
+  }
   auto& probe = *record.parts.probe;
   probe.answered(record.subject, record.status, end);
   if (record.push) probe.pushed(*record.push, record.status);
-  if (record.kind) probe.came_from(record.subject, *record.kind, end.body_bytes);
   obs::AccessLine line;
+  if (record.kind) {
+    const auto from = bytes_from(record, end.body_bytes);
+    probe.came_from(record.subject, *record.kind, from);
+    line.from_disk = from.disk;
+    line.from_upstream = from.upstream;
+    line.from_neighbours = from.neighbours;
+    line.from_swarm = from.swarm;
+  }
   line.at = record.at;
   line.id = record.id;
   line.peer = record.peer;
@@ -102,12 +181,16 @@ void Exchange::write_line(const Record& record, const http::ExchangeEnd& end) {
   line.repository = record.repository;
   line.cache = record.cache;
   line.user_agent = record.user_agent;
-  line.detail = record.detail;
+  auto detail = record.detail;
+  if (end.error) detail += (detail.empty() ? "" : "; ") + end.error->message();
+  line.detail = detail;
   line.status = record.status;
   line.bytes = end.body_bytes;
   line.first_byte = end.first_byte;
   line.total = end.total;
   line.complete = end.complete;
+  // Without a provenance it is hosted, or our own words.
+  line.end = end_text(end, !record.kind || *record.kind == mirror::Provenance::Kind::hit);
   record.parts.access_log.write(line);
 }
 

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "explain.h"
 #include "pool_gate.h"
@@ -12,6 +14,9 @@
 
 namespace shoal::serve {
 
+// As the access log has it: "ok", or who or what cut the transfer. `stored`: the body came from the disk.
+[[nodiscard]] std::string_view end_text(const http::ExchangeEnd& end, bool stored);
+
 class QuotaBook;
 
 // Who asks, and by which rules: fixed when the request came, whatever is reloaded meanwhile.
@@ -19,7 +24,7 @@ struct Caller {
   auth::Identity identity;
   std::shared_ptr<const Access> access;         // shared with the handler, until the next reload
   std::shared_ptr<const HostedOptions> hosted;  // the same
-  std::shared_ptr<QuotaBook> quotas;            // the handler's
+  std::shared_ptr<QuotaBook> quotas;            // the process's
   [[nodiscard]] bool may(std::string_view repository, auth::Action action) const;
 };
 
@@ -37,7 +42,9 @@ class Exchange : public http::Operation {
   [[nodiscard]] bool is_head() const { return method_ == http::Method::head; }
   // A response with the headers that every /v2/ answer has.
   [[nodiscard]] http::Response begin(int status) const;
-  void explain(http::Response& response, const mirror::Provenance& provenance);
+  // `origins`: of the body, if it is a blob that still arrives.
+  void explain(http::Response& response, const mirror::Provenance& provenance,
+               std::shared_ptr<const mirror::Origins> origins = nullptr);
   void send(http::Response response);
   void refuse(const mirror::Refusal& refusal);
   void refuse(int status, std::string_view code, std::string_view message);
@@ -45,6 +52,24 @@ class Exchange : public http::Operation {
   void refuse_method(std::string_view allow, std::string_view message);
   void refuse_range(http::Response response, std::uint64_t size);  // 416, its other headers given
   void count_push(PushKind kind);
+
+  // For whoever wants to hear of it; nullopt: nobody does. Repository and request are filled in.
+  [[nodiscard]] std::optional<obs::Event> begin_event(obs::EventKind kind, obs::EventObject object) const;
+  // The body is the store's file: a failed read is told to the store.
+  void sends_stored(const base::Digest& digest);
+  // Published when the answer has left whole.
+  void announce_at_end(std::optional<obs::Event> event);
+  // `done`, for what the store answers: published first if it went well, even when the client has left meanwhile.
+  template <class F>
+  [[nodiscard]] auto announced(std::vector<obs::Event> events, F done) {
+    return [sink = parts_.events, events = std::move(events),
+            done = guarded(std::move(done))](base::Result<void> result) mutable {
+      if (result.ok()) {
+        for (auto& event : events) sink->publish(std::move(event));
+      }
+      done(std::move(result));
+    };
+  }
 
   // The next bytes of the request's body; null at its end. `done` runs later, unless this went first.
   void read_body(base::UniqueFunction<void(base::Result<http::RequestBody::Chunk>)> done);
@@ -76,10 +101,12 @@ class Exchange : public http::Operation {
   std::string range_, if_range_, if_none_match_;
   std::string namespace_;  // to answer as OCI-Namespace; "" if the client did not ask by ns
   std::unique_ptr<mirror::Pending> pending_;
+  base::Lifetime life_;
 
  private:
   struct Record;
-  static void write_line(const Record& record, const http::ExchangeEnd& end);
+  static mirror::BytesFrom bytes_from(const Record& record, std::uint64_t sent);
+  static void write_line(Record& record, const http::ExchangeEnd& end);
   void send_after_body(http::Response response, std::size_t drained);
   void send_now(http::Response response);
 
@@ -90,7 +117,6 @@ class Exchange : public http::Operation {
   std::optional<std::uint64_t> body_length_;
   bool reading_ = false;
   bool waits_for_continue_ = false;  // the client sends no body before it was asked to
-  base::Lifetime life_;
 };
 
 }  // namespace shoal::serve

@@ -1,5 +1,7 @@
 #include "explain.h"
 
+#include <algorithm>
+
 namespace shoal::serve {
 namespace {
 
@@ -31,6 +33,21 @@ std::string cache_status(const mirror::Provenance& provenance) {
     text += "; detail=" + quoted(provenance.detail);
   }
   return text;
+}
+
+std::vector<std::string> passable_warnings(const std::vector<std::string>& theirs) {
+  constexpr std::size_t kTheirs = 4096 - 256;  // ours has 200 and some
+  constexpr std::string_view kBegin = "299 - \"";
+  std::vector<std::string> out;
+  std::size_t bytes = 0;
+  for (const auto& warning : theirs) {
+    const bool plain = std::all_of(warning.begin(), warning.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
+    const bool formed = warning.size() > kBegin.size() && warning.starts_with(kBegin) && warning.ends_with('"');
+    if (!plain || !formed || bytes + warning.size() > kTheirs) continue;
+    bytes += warning.size();
+    out.push_back(warning);
+  }
+  return out;
 }
 
 RefusalAnswer answer_to(const mirror::Refusal& refusal, Subject subject) {

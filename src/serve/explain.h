@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "serve_probe.h"
 #include "shoal/mirror/mirror.h"
@@ -10,6 +11,10 @@
 namespace shoal::serve {
 
 [[nodiscard]] std::string cache_status(const mirror::Provenance& provenance);
+
+// Of upstream's Warning headers those of the form that the distribution-spec allows, 299 - "text"; together with ours
+// not more than the 4096 bytes that it allows.
+[[nodiscard]] std::vector<std::string> passable_warnings(const std::vector<std::string>& theirs);
 
 struct RefusalAnswer {
   int status;

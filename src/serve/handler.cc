@@ -2,6 +2,7 @@
 
 #include "admission.h"
 #include "dispatch.h"
+#include "exchange.h"
 #include "pool_gate.h"
 #include "quota.h"
 #include "shoal/registry/wire.h"
@@ -17,12 +18,14 @@ bool is_api_path(std::string_view target) {
 
 }  // namespace
 
+std::shared_ptr<QuotaBook> make_quota_book() { return std::make_shared<QuotaBook>(); }
+
 DistributionHandler::DistributionHandler(Parts parts, std::shared_ptr<const RouteTable> routes, http::Handler* fallback)
     : parts_(std::move(parts)),
       routes_(std::move(routes)),
       hosted_(std::make_shared<const HostedOptions>()),
       access_(std::make_shared<const Access>()),
-      quotas_(std::make_shared<QuotaBook>()),
+      quotas_(parts_.quotas ? parts_.quotas : make_quota_book()),
       fallback_(fallback) {
   parts_.pool_gate = std::make_shared<PoolGate>();
 }
@@ -92,6 +95,7 @@ http::Response DistributionHandler::refuse(int status, std::string_view reason) 
     line.first_byte = end.first_byte;
     line.total = end.total;
     line.complete = end.complete;
+    line.end = end_text(end, /*stored=*/true);
     parts.access_log.write(line);
   };
   return response;

@@ -3,10 +3,11 @@
 #include <algorithm>
 
 #include "body_sources.h"
+#include "hosted_referrers.h"
 #include "shoal/base/format.h"
 #include "shoal/registry/manifest.h"
 #include "shoal/registry/name.h"
-#include "shoal/registry/push.h"
+#include "shoal/registry/referrers.h"
 #include "shoal/registry/wire.h"
 
 namespace shoal::serve {
@@ -14,9 +15,8 @@ namespace {
 
 constexpr std::size_t kMostNames = 10'000;  // in one page, whatever n says
 constexpr std::size_t kSlice = 1'000;       // read from the index at once
+constexpr std::size_t kLeast = 100;         // the same; some of them may not be for the caller
 constexpr std::size_t kTagBytes = 128;
-constexpr std::size_t kReferrersBytes = 3 << 20;  // clients take 4 MiB
-constexpr std::size_t kReferrersSlice = 256 << 10;
 
 // What follows `last` in byte order also follows its beginning, which is all that a name can have.
 std::string lookup_key(std::string last, std::size_t most) {
@@ -24,105 +24,97 @@ std::string lookup_key(std::string last, std::size_t most) {
   return last;
 }
 
-std::string percent_encoded(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       std::string_view("-._~/:").find(c) != std::string_view::npos;
-    if (plain) {
-      out += c;
-    } else {
-      out += base::format("%{:02X}", static_cast<unsigned char>(c));
-    }
-  }
-  return out;
+base::Result<NameSlice> slice_of(base::Result<std::vector<std::string>> read, std::size_t limit,
+                                 const std::string& last) {
+  if (!read) return read.error();
+  const bool more = read->size() == limit;
+  std::string next = read->empty() ? last : read->back();
+  return NameSlice{std::move(*read), std::move(next), more};
 }
 
-ListPage tags_page(store::Store& store, const std::string& repository, std::string last, std::size_t n) {
-  ListPage page;
-  registry::TagList list{repository, {}};
-  bool more = false;
-  while (n > 0 && !more) {
-    const auto want = std::min(kSlice, n - list.tags.size() + 1);
-    auto slice = store.list_tags(repository, last, want);
-    for (auto& [tag, record] : slice) {
-      more = list.tags.size() == n;
-      if (!more) list.tags.push_back(std::move(tag));
-    }
-    if (slice.size() < want) break;
-    last = list.tags.back();
-  }
-  page.known = !list.tags.empty() || store.hosted().is_hosted(repository);
-  if (more) page.next = base::format("n={}&last={}", n, list.tags.back());
-  page.body = registry::tag_list_body(list);
-  return page;
+NameReader read_tags(const store::Hosted& hosted, const std::string& repository) {
+  return [&hosted, repository](const std::string& last, std::size_t limit) {
+    return slice_of(hosted.read_tags(repository, last, limit), limit, last);
+  };
 }
 
 // Only what the caller may pull.
-ListPage catalog_page(store::Store& store, const Caller& caller, std::string last, std::size_t n) {
-  ListPage page;
-  std::vector<std::string> names;
-  bool more = false;
-  while (n > 0 && !more) {
-    const auto slice = store.hosted().list_hosted(last, kSlice);
-    for (const auto& name : slice) {
-      if (!caller.may(name, auth::Action::pull)) continue;
-      more = names.size() == n;
-      if (more) break;
-      names.push_back(name);
-    }
-    if (slice.size() < kSlice) break;
-    last = slice.back();
-  }
-  if (more) page.next = base::format("n={}&last={}", n, percent_encoded(names.back()));
-  page.body = R"({"repositories":[)";  // a repository's name needs no escapes
-  for (std::size_t i = 0; i < names.size(); ++i) page.body += (i > 0 ? ",\"" : "\"") + names[i] + '"';
-  page.body += "]}";
-  return page;
+NameReader read_catalog(const store::Hosted& hosted, const Caller& caller) {
+  return [&hosted, caller](const std::string& last, std::size_t limit) {
+    auto slice = slice_of(hosted.read_hosted(last, limit), limit, last);
+    if (slice) std::erase_if(slice->names, [&](const auto& name) { return !caller.may(name, auth::Action::pull); });
+    return slice;
+  };
 }
 
-ListPage referrers_page(store::Hosted& hosted, const std::string& repository, const base::Digest& subject,
-                        std::optional<base::Digest> last, const std::optional<std::string>& artifact_type) {
-  ListPage page;
-  std::vector<std::string> taken;
-  std::size_t bytes = 0;
-  for (;;) {
-    // A descriptor larger than a slice still has to come through: manifests have 4 MiB at most.
-    auto slice = hosted.list_referrers(repository, subject, last, kReferrersSlice);
-    if (slice.empty()) slice = hosted.list_referrers(repository, subject, last, kReferrersBytes + (2U << 20));
-    if (slice.empty()) break;
-    for (auto& referrer : slice) {
-      const bool wanted = !artifact_type || registry::descriptor_artifact_type(referrer.descriptor) == *artifact_type;
-      if (wanted && !taken.empty() && bytes + referrer.descriptor.size() > kReferrersBytes) {
-        page.next = "last=" + last->to_string();
-        if (artifact_type) page.next += "&artifactType=" + percent_encoded(*artifact_type);
-        page.body = registry::referrers_body(taken);
-        return page;
-      }
-      last = referrer.digest;
-      if (!wanted) continue;
-      bytes += referrer.descriptor.size() + 1;
-      taken.push_back(std::move(referrer.descriptor));
+// At most `n` names behind `last`.
+base::Result<NameSlice> page_of(const NameReader& read, const std::string& last, std::size_t n) {
+  NameSlice page{{}, last, n > 0};
+  for (bool full = false; page.more && !full;) {
+    auto slice = read(page.last, std::clamp(n - page.names.size() + 1, kLeast, kSlice));
+    if (!slice) return slice;
+    page.more = slice->more;
+    page.last = std::move(slice->last);
+    for (auto& name : slice->names) {
+      full = page.names.size() == n;
+      if (full) break;
+      page.names.push_back(std::move(name));
     }
+    page.more = page.more || full;
   }
-  page.body = registry::referrers_body(taken);
+  if (!page.names.empty()) page.last = page.names.back();
   return page;
 }
 
 }  // namespace
 
 bool HostedList::read_paging(const std::string& query) {
-  n_ = kMostNames;
   if (const auto n = registry::query_value(query, "n")) {
     const bool digits = !n->empty() && std::all_of(n->begin(), n->end(), [](char c) { return c >= '0' && c <= '9'; });
     if (!digits) {
       refuse(400, "UNSUPPORTED", "n must be a number");
       return false;
     }
-    if (n->size() < 9) n_ = std::min<std::size_t>(kMostNames, std::stoul(*n));
+    n_ = n->size() < 9 ? std::min<std::size_t>(kMostNames, std::stoul(*n)) : kMostNames;
   }
   last_ = registry::query_value(query, "last").value_or("");
   return true;
+}
+
+void HostedList::list(NameReader read, std::string head, std::string path, std::string last) {
+  read_ = std::move(read);
+  head_ = std::move(head);
+  path_ = std::move(path);
+  on_pool([read = read_, n = n_, last = std::move(last)] { return n ? page_of(read, last, *n) : read(last, kSlice); },
+          [this](base::Result<NameSlice> names) { listed(std::move(names)); });
+}
+
+void HostedList::listed(base::Result<NameSlice> names) {
+  if (!names) {
+    auto response = begin(503);
+    response.headers.add("Retry-After", "30");
+    return refuse(std::move(response), "UNAVAILABLE", names.error().message());
+  }
+  if (!known(*names)) return;
+  if (!n_ && names->more) return stream(*names);
+  ListPage page;
+  if (n_ && names->more && !names->names.empty()) {
+    page.next = base::format("n={}&last={}", *n_, registry::percent_encoded(names->names.back()));
+  }
+  names->more = false;
+  page.body = head_;
+  NameStream::append(page.body, *names, /*first=*/true);
+  answer(page, path_, "application/json");
+}
+
+void HostedList::stream(const NameSlice& first) {
+  auto response = begin(200);
+  explain(response, mirror::Provenance{});
+  response.headers.add("Content-Type", "application/json");
+  response.source = std::make_unique<NameStream>(
+      NameStream::Parts{parts_.loop, *parts_.pool, parts_.pool_gate},
+      [read = read_](const std::string& last) { return read(last, kSlice); }, head_, first);
+  send(std::move(response));
 }
 
 void HostedList::answer(const ListPage& page, std::string_view path, std::string_view content_type) {
@@ -146,12 +138,14 @@ HostedTags::HostedTags(const DistributionHandler::Parts& parts, const http::Requ
 
 void HostedTags::start() {
   if (!read_paging(query_)) return;
-  on_pool([store = parts_.store, repository = repository_, last = lookup_key(last_, kTagBytes),
-           n = n_] { return tags_page(*store, repository, last, n); },
-          [this](const ListPage& page) {
-            if (!page.known) return refuse(404, "NAME_UNKNOWN", base::format("nothing was pushed to {}", repository_));
-            answer(page, base::format("/v2/{}/tags/list", repository_), "application/json");
-          });
+  list(read_tags(parts_.store->hosted(), repository_), base::format(R"({{"name":"{}","tags":[)", repository_),
+       base::format("/v2/{}/tags/list", repository_), lookup_key(last_, kTagBytes));
+}
+
+bool HostedTags::known(const NameSlice& names) {
+  if (!names.names.empty() || parts_.store->hosted().is_hosted(repository_)) return true;
+  refuse(404, "NAME_UNKNOWN", base::format("nothing was pushed to {}", repository_));
+  return false;
 }
 
 HostedCatalog::HostedCatalog(const DistributionHandler::Parts& parts, const http::Request& request,
@@ -160,9 +154,8 @@ HostedCatalog::HostedCatalog(const DistributionHandler::Parts& parts, const http
 
 void HostedCatalog::start() {
   if (!read_paging(query_)) return;
-  on_pool([store = parts_.store, caller = caller_, last = lookup_key(last_, registry::kMaxRepositoryBytes),
-           n = n_] { return catalog_page(*store, caller, last, n); },
-          [this](const ListPage& page) { answer(page, "/v2/_catalog", "application/json"); });
+  list(read_catalog(parts_.store->hosted(), caller_), R"({"repositories":[)", "/v2/_catalog",
+       lookup_key(last_, registry::kMaxRepositoryBytes));
 }
 
 HostedReferrers::HostedReferrers(const DistributionHandler::Parts& parts, const http::Request& request,
@@ -180,10 +173,9 @@ void HostedReferrers::start() {
     if (!digest) return refuse(400, "DIGEST_INVALID", "last must be a digest");
     last = *digest;
   }
-  auto artifact_type = registry::query_value(query_, "artifactType");
-  if (artifact_type && artifact_type->empty()) artifact_type.reset();
-  on_pool([hosted = &parts_.store->hosted(), repository = repository_, subject = subject_, last,
-           artifact_type] { return referrers_page(*hosted, repository, subject, last, artifact_type); },
+  const auto artifact_type = registry::wanted_artifact_type(query_);
+  on_pool([store = parts_.store, repository = repository_, subject = subject_, last,
+           artifact_type] { return hosted_referrers_page(*store, repository, subject, last, artifact_type); },
           [this, filtered = artifact_type.has_value()](const ListPage& page) {
             if (filtered) filters_ = "artifactType";
             answer(page, base::format("/v2/{}/referrers/{}", repository_, subject_.to_string()), registry::kOciIndex);

@@ -43,7 +43,7 @@ mirror::Outcome<std::unique_ptr<mirror::Blob>> open_hosted_blob(const Distributi
   if (!link || !link->hosted) return not_here("blob", repository, digest.to_string());
   auto open = store.open_blob(digest);
   if (!open) {
-    if (open.error().kind() == base::ErrorKind::not_found && store.find_manifest(digest)) {
+    if (open.error().kind() == base::ErrorKind::not_found && link->manifest) {
       return not_here("blob", repository, digest.to_string());  // a manifest's digest
     }
     // Who looks may be about to push it, and must not be told to leave it out.
@@ -72,12 +72,10 @@ mirror::Outcome<mirror::ManifestAnswer> find_hosted_manifest(const DistributionH
     digest = std::get<base::Digest>(reference);
   }
   const auto link = store.find_link(repository, *digest);
-  if (!link || !link->hosted) return not_here("manifest", repository, name);
+  // A blob's digest stays one, whatever another repository knows it as.
+  if (!link || !link->hosted || !link->manifest) return not_here("manifest", repository, name);
   auto manifest = store.find_manifest(*digest);
-  if (!manifest) {
-    if (store.find_blob(*digest)) return not_here("manifest", repository, name);  // a blob's digest
-    return damaged(parts, repository, digest->to_string(), "no such manifest in the index");
-  }
+  if (!manifest) return damaged(parts, repository, digest->to_string(), "no such manifest in the index");
   if (purpose == Purpose::pull) {
     store.touch_manifest(*digest);
   } else {

@@ -1,6 +1,7 @@
 #include "manifest_get.h"
 
 #include "body_sources.h"
+#include "explain.h"
 #include "hosted_read.h"
 #include "shoal/http/range.h"
 
@@ -24,7 +25,7 @@ void ManifestGet::start() {
     if (const auto* refusal = std::get_if<mirror::Refusal>(&outcome)) return refuse(*refusal);
     return answer(std::get<mirror::ManifestAnswer>(outcome));
   }
-  auto* upstream = parts_.upstreams.find(target_.registry);
+  const auto upstream = parts_.upstreams.find(target_.registry);
   if (upstream != nullptr) {
     if (const auto warm = parts_.mirror.try_manifest(target_, reference_, *upstream)) return answer(*warm);
   }
@@ -53,10 +54,11 @@ void ManifestGet::answer(const mirror::ManifestAnswer& manifest) {
   response.headers.add("ETag", etag);
   response.headers.add("Accept-Ranges", "bytes");
   explain(response, manifest.provenance);
-  for (const auto& warning : manifest.warnings) response.headers.add("Warning", warning);
+  for (const auto& warning : passable_warnings(manifest.warnings)) response.headers.add("Warning", warning);
   if (same) return send(std::move(response));
   if (plan.kind == Kind::not_satisfiable) return refuse_range(std::move(response), size);
   response.headers.add("Content-Type", manifest.media_type);
+  if (!is_head()) announce_pull(manifest);
   std::string_view body = *manifest.bytes;
   if (plan.kind == Kind::single) {
     const auto range = plan.ranges.front();
@@ -70,6 +72,16 @@ void ManifestGet::answer(const mirror::ManifestAnswer& manifest) {
     response.content_length = body.size();
   }
   send(std::move(response));
+}
+
+void ManifestGet::announce_pull(const mirror::ManifestAnswer& manifest) {
+  auto event = begin_event(obs::EventKind::pull, obs::EventObject::manifest);
+  if (!event) return;
+  event->digest = manifest.digest.to_string();
+  if (const auto* tag = std::get_if<registry::Tag>(&reference_)) event->tag = *tag;
+  event->media_type = manifest.media_type;
+  event->size = manifest.bytes->size();
+  announce_at_end(std::move(event));
 }
 
 }  // namespace shoal::serve

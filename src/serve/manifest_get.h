@@ -13,6 +13,7 @@ class ManifestGet final : public Exchange {
 
  private:
   void answer(const mirror::ManifestAnswer& manifest);
+  void announce_pull(const mirror::ManifestAnswer& manifest);
 
   mirror::Target target_;  // without a registry: hosted
   registry::Reference reference_;

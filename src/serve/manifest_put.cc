@@ -89,9 +89,7 @@ void ManifestPut::read_on() {
   read_body([this](base::Result<http::RequestBody::Chunk> chunk) {
     if (!chunk) return refuse_body_error(chunk.error());
     if (!*chunk) {
-      return with_quota([this] {
-        if (within_quota(body_.size())) check();
-      });
+      return with_quota(body_.size(), [this] { check(); });
     }
     const auto most = caller_.hosted->max_manifest_bytes;
     if ((*chunk)->size() > most - body_.size()) return refuse_too_large(most);
@@ -123,10 +121,12 @@ void ManifestPut::store(Checked checked) {
   digest_ = push.digest;
   size_ = push.bytes->size();
   subject_ = push.subject;
+  auto events = push_events(push);
+  storing();
   parts_.store->hosted().put_manifest(
-      std::move(push), parts_.loop, guarded([this](base::Result<void> result) {
+      std::move(push), parts_.loop, announced(std::move(events), [this](const base::Result<void>& result) {
+        quota_ended(result.ok());
         if (!result) return refuse_error(result.error());
-        count_quota(size_);
         auto response = begin(201);
         response.headers.add("Location",
                              base::format("/v2/{}/manifests/{}", repository_, registry::to_string(reference_)));
@@ -137,6 +137,22 @@ void ManifestPut::store(Checked checked) {
         }
         send(std::move(response));
       }));
+}
+
+// One for each tag, or one without.
+std::vector<obs::Event> ManifestPut::push_events(const store::ManifestPush& push) const {
+  std::vector<obs::Event> events;
+  auto event = begin_event(obs::EventKind::push, obs::EventObject::manifest);
+  if (!event) return events;
+  event->digest = push.digest.to_string();
+  event->media_type = push.media_type;
+  event->size = push.bytes->size();
+  for (const auto& tag : push.tags) {
+    event->tag = tag;
+    events.push_back(*event);
+  }
+  if (events.empty()) events.push_back(std::move(*event));
+  return events;
 }
 
 void ManifestPut::refuse_error(const base::Error& error) {

@@ -29,6 +29,7 @@ class ManifestPut final : public PushExchange {
   void check();
   void store(Checked checked);
   void refuse_error(const base::Error& error);
+  [[nodiscard]] std::vector<obs::Event> push_events(const store::ManifestPush& push) const;
 
   registry::Reference reference_;
   std::string query_, content_type_, body_;

@@ -3,8 +3,6 @@
 #include <algorithm>
 
 #include "body_sources.h"
-#include "shoal/base/format.h"
-#include "shoal/registry/manifest.h"
 #include "shoal/registry/name.h"
 
 namespace shoal::serve {
@@ -46,27 +44,12 @@ void PageGet::start() {
     return refuse(400, "UNSUPPORTED", "n must be a number");
   }
   const auto done = [this](mirror::Outcome<mirror::TagPage> outcome) {
-    if (const auto* refusal = std::get_if<mirror::Refusal>(&outcome)) {
-      if (subject_ && refusal->kind == mirror::Refusal::Kind::not_found) return ask_fallback_tag(*refusal);
-      return refuse(*refusal);
-    }
+    if (const auto* refusal = std::get_if<mirror::Refusal>(&outcome)) return refuse(*refusal);
     answer(std::get<mirror::TagPage>(outcome));
   };
   auto query = upstream_query(query_, !subject_);
   pending_ = subject_ ? parts_.mirror.referrers(parts_.loop, target_, *subject_, std::move(query), done)
                       : parts_.mirror.list_tags(parts_.loop, target_, std::move(query), done);
-}
-
-void PageGet::ask_fallback_tag(const mirror::Refusal& refusal) {
-  // The specification cuts longer digests.
-  const auto tag = base::format("{}-{}", base::to_string(subject_->algorithm()), subject_->hex().substr(0, 64));
-  pending_ = parts_.mirror.get_manifest(parts_.loop, target_, registry::Tag(tag),
-                                        [this, refusal](mirror::Outcome<mirror::ManifestAnswer> outcome) {
-                                          const auto* index = std::get_if<mirror::ManifestAnswer>(&outcome);
-                                          if (index == nullptr || index->media_type != registry::kOciIndex)
-                                            return refuse(refusal);
-                                          answer({*index->bytes, index->media_type, {}, {}, index->provenance});
-                                        });
 }
 
 void PageGet::answer(const mirror::TagPage& page) {

@@ -14,8 +14,6 @@ class PageGet final : public Exchange {
 
  private:
   void answer(const mirror::TagPage& page);
-  // Upstream has no referrers API: what its clients keep under the fallback tag instead.
-  void ask_fallback_tag(const mirror::Refusal& refusal);
 
   mirror::Target target_;
   std::optional<base::Digest> subject_;  // of referrers; absent: tags

@@ -8,6 +8,8 @@ namespace shoal::serve {
 namespace {
 
 constexpr int kInFlight = 4;  // appends at once: the disk writes while the network delivers
+// So long a promise holds when its request goes: the rest of a push has to fit; what the store is at will be measured.
+constexpr std::chrono::minutes kRest{10}, kStoring{1};
 
 }  // namespace
 
@@ -66,33 +68,92 @@ void PushExchange::refuse_too_large(std::uint64_t most) {
   refuse(413, "SIZE_INVALID", base::format("more than {} bytes are not taken here", most));
 }
 
-void PushExchange::with_quota(base::UniqueFunction<void()> go) {
-  const auto& options = caller_.hosted;
-  const auto* quota = quota_of(*options, repository_);
-  if (quota == nullptr) return go();
-  if (const auto used = caller_.quotas->used(*quota, parts_.clock.steady_now())) {
-    quota_used_ = *used;
-    return go();
+struct PushExchange::QuotaQuestion {
+  Quota quota;
+  std::uint64_t bytes;
+  base::SteadyTime since;
+  base::UniqueFunction<void()> go;
+};
+
+PushExchange::~PushExchange() {
+  if (quota_.empty()) return;
+  if (own_key_ && !storing_) {
+    caller_.quotas->drop(quota_, quota_key_);
+  } else {
+    caller_.quotas->rest(quota_, quota_key_, parts_.clock.steady_now() + (storing_ ? kStoring : kRest));
   }
-  on_pool([hosted = &parts_.store->hosted(), options, quota] { return measure_quota(*hosted, *options, *quota); },
-          [this, quota, go = std::move(go)](std::uint64_t bytes) mutable {
-            caller_.quotas->measured(*quota, bytes, parts_.clock.steady_now());
-            quota_used_ = bytes;
-            go();
-          });
 }
 
-bool PushExchange::within_quota(std::uint64_t more) {
+void PushExchange::with_quota(std::uint64_t bytes, base::UniqueFunction<void()> go) {
   const auto* quota = quota_of(*caller_.hosted, repository_);
-  if (quota == nullptr || (quota_used_ <= quota->bytes && more <= quota->bytes - quota_used_)) return true;
-  refuse(413, "DENIED",
-         base::format("the quota of {} is {} bytes; {} are used, and this needs {} more", quota->repositories,
-                      quota->bytes, quota_used_, more));
-  return false;
+  if (quota == nullptr) return go();
+  if (quota_key_.empty()) {
+    quota_key_ = caller_.quotas->new_key();
+    own_key_ = true;
+  }
+  quota_ = quota->repositories;
+  ask_quota(std::make_shared<QuotaQuestion>(QuotaQuestion{*quota, bytes, parts_.clock.steady_now(), std::move(go)}));
 }
 
-void PushExchange::count_quota(std::uint64_t bytes) {
-  if (const auto* quota = quota_of(*caller_.hosted, repository_)) caller_.quotas->took(*quota, bytes);
+void PushExchange::ask_quota(std::shared_ptr<QuotaQuestion> question) {
+  // Shared with the waiter, which the book may keep or drop on other threads; it is used here alone.
+  auto again = [loop = &parts_.loop, watch = life_.watch(), this, question] {
+    loop->post([watch, this, question] {
+      if (!watch.gone()) ask_quota(question);
+    });
+  };
+  const auto [answer, used] = caller_.quotas->ask(question->quota, quota_key_, question->bytes, question->since,
+                                                  parts_.clock.steady_now(), std::move(again));
+  awaits_quota_ = answer != QuotaBook::Answer::granted;
+  switch (answer) {
+    case QuotaBook::Answer::granted: return question->go();
+    case QuotaBook::Answer::wait: return;
+    case QuotaBook::Answer::measure: return measure_quota_for(question);
+    case QuotaBook::Answer::refused: break;
+  }
+  quota_ended(/*stored=*/false);
+  quota_refused();
+  refuse(413, "DENIED",
+         base::format("the quota of {} is {} bytes; {} are used or promised to pushes under way, and this needs {}",
+                      question->quota.repositories, question->quota.bytes, used, question->bytes));
+}
+
+// The book hears of it whatever becomes of this request: others wait for the same.
+void PushExchange::measure_quota_for(const std::shared_ptr<QuotaQuestion>& question) {
+  parts_.pool->post([gate = parts_.pool_gate, loop = &parts_.loop, watch = life_.watch(), this, question,
+                     hosted = &parts_.store->hosted(), options = caller_.hosted, book = caller_.quotas] {
+    bool measured = false;
+    gate->pass([&] {
+      const auto bytes = measure_quota(*hosted, *options, question->quota);
+      const auto answer = [&] {
+        loop->post([watch, this, question, bytes] {
+          if (watch.gone()) return;
+          if (bytes) return ask_quota(question);
+          quota_refused();
+          refuse_store_error(bytes.error());
+        });
+      };
+      measured = bytes.ok();
+      if (!measured) return answer();
+      book->measured(question->quota.repositories, *bytes, answer);
+    });
+    if (!measured) book->not_measured(question->quota.repositories);
+  });
+}
+
+void PushExchange::forget_promise(const std::string& session) {
+  if (const auto* quota = quota_of(*caller_.hosted, repository_)) caller_.quotas->drop(quota->repositories, session);
+}
+
+void PushExchange::quota_ended(bool stored) {
+  if (quota_.empty()) return;
+  if (stored) {
+    caller_.quotas->stored(quota_, quota_key_);
+  } else {
+    caller_.quotas->drop(quota_, quota_key_);
+  }
+  quota_.clear();
+  storing_ = false;
 }
 
 void UploadExchange::resume(const std::string& session, std::string content_range, base::UniqueFunction<void()> ready) {
@@ -140,13 +201,12 @@ bool UploadExchange::fits(std::uint64_t more) const {
 void UploadExchange::feed(base::UniqueFunction<void()> fed) {
   if (!fits(body_length().value_or(0))) return refuse_too_large(caller_.hosted->max_blob_bytes);
   fed_ = std::move(fed);
-  with_quota([this] {
-    if (within_quota(length_ + body_length().value_or(0))) pump();
-  });
+  name_push(upload_->id());
+  with_quota(length_ + body_length().value_or(0), [this] { pump(); });
 }
 
 void UploadExchange::pump() {
-  if (stopped_ || ended_ || reading_ || in_flight_ >= kInFlight) return;
+  if (stopped_ || ended_ || reading_ || awaits_quota() || in_flight_ >= kInFlight) return;
   reading_ = true;
   read_body([this](base::Result<http::RequestBody::Chunk> chunk) {
     reading_ = false;
@@ -171,7 +231,11 @@ void UploadExchange::took(const http::RequestBody::Chunk& chunk) {
     stop();
     return refuse_too_large(caller_.hosted->max_blob_bytes);
   }
-  if (!within_quota(length_ + chunk->size())) return stop();
+  with_quota(length_ + chunk->size(), [this, chunk] { append(chunk); });
+}
+
+void UploadExchange::append(const http::RequestBody::Chunk& chunk) {
+  if (stopped_) return;
   length_ += chunk->size();
   ++in_flight_;
   upload_->append(chunk, [this](base::Result<std::uint64_t> length) {
@@ -179,12 +243,20 @@ void UploadExchange::took(const http::RequestBody::Chunk& chunk) {
     if (stopped_) return;
     if (!length) {
       stop();
+      if (length.error().kind() == base::ErrorKind::full) return give_room_back(length.error());
       return refuse_store_error(length.error());
     }
     if (ended_) return settle();
     pump();
   });
   pump();
+}
+
+// Clients begin again after an error; what is here of this upload would only keep others from pushing, too.
+void UploadExchange::give_room_back(const base::Error& why) {
+  upload_->cancel([](base::Result<void>) {});
+  forget_promise(upload_->id());
+  refuse_store_error(base::Error(why.kind(), why.message() + "; the upload is over, and what came of it is dropped"));
 }
 
 void UploadExchange::settle() {
@@ -197,9 +269,16 @@ void UploadExchange::settle() {
 }
 
 void UploadExchange::finish(const base::Digest& digest) {
+  storing();
   upload_->finish(digest, [this, digest](base::Result<void> result) {
+    quota_ended(result.ok());
     if (!result) return refuse_store_error(result.error());
-    count_quota(length_);
+    if (auto event = begin_event(obs::EventKind::push, obs::EventObject::blob)) {
+      event->digest = digest.to_string();
+      event->media_type = "application/octet-stream";
+      event->size = length_;
+      parts_.events->publish(std::move(*event));
+    }
     answer_blob(digest);
   });
 }

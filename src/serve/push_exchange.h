@@ -10,6 +10,7 @@ class PushExchange : public Exchange {
  public:
   PushExchange(const DistributionHandler::Parts& parts, const http::Request& request, http::Responder responder,
                Subject subject, PushKind kind, std::string repository);
+  ~PushExchange() override;
 
  protected:
   [[nodiscard]] std::string upload_location(const std::string& session) const;
@@ -18,15 +19,28 @@ class PushExchange : public Exchange {
   void refuse_body_error(const base::Error& error);  // nothing when the client left: no one to tell
   void answer_blob(const base::Digest& digest);      // 201
   void refuse_too_large(std::uint64_t most);
-  // `go` when it is known how much room the repository's quota leaves: at once, or when it has been measured.
-  void with_quota(base::UniqueFunction<void()> go);
-  [[nodiscard]] bool within_quota(std::uint64_t more);  // false: refused
-  void count_quota(std::uint64_t bytes);                // they are in
+  // `go` when the repository's quota has room for `bytes` in all for this push: at once, or when it has been measured.
+  // Refuses otherwise, and nothing more happens. They are promised until quota_ended().
+  void with_quota(std::uint64_t bytes, base::UniqueFunction<void()> go);
+  void name_push(std::string session) { quota_key_ = std::move(session); }  // a promise may outlive the request then
+  void storing() { storing_ = true; }  // the store is at it, and goes on even if the client leaves
+  void quota_ended(bool stored);
+  void forget_promise(const std::string& session);  // it was cancelled
+  [[nodiscard]] bool awaits_quota() const { return awaits_quota_; }
+  virtual void quota_refused() {}  // just before with_quota() refuses
 
   std::string repository_;
 
  private:
-  std::uint64_t quota_used_ = 0;
+  struct QuotaQuestion;
+  void ask_quota(std::shared_ptr<QuotaQuestion> question);
+  void measure_quota_for(const std::shared_ptr<QuotaQuestion>& question);
+
+  std::string quota_;      // the pattern of the promise; "": none
+  std::string quota_key_;  // of this push
+  bool own_key_ = false;   // nobody else knows it
+  bool storing_ = false;
+  bool awaits_quota_ = false;
 };
 
 // One whose body goes into an upload session, a few chunks at a time. The session stays at what was appended, whatever
@@ -51,8 +65,11 @@ class UploadExchange : public PushExchange {
  private:
   void pump();
   void took(const http::RequestBody::Chunk& chunk);
+  void append(const http::RequestBody::Chunk& chunk);
+  void give_room_back(const base::Error& why);
   void settle();
   void stop() { stopped_ = true; }
+  void quota_refused() override { stop(); }
   [[nodiscard]] bool fits(std::uint64_t more) const;
 
   base::UniqueFunction<void()> fed_;

@@ -9,7 +9,7 @@ namespace {
 
 constexpr const char* kSubjectNames[] = {"manifest", "blob", "page", "other", "upload"};
 constexpr const char* kKindNames[] = {"hit", "revalidated", "stale", "miss", "collapsed"};
-constexpr const char* kSources[] = {"disk", "disk", "disk", "upstream", "upstream"};
+constexpr const char* kSources[] = {"disk", "upstream", "neighbours"};
 constexpr const char* kPushNames[] = {"session", "blob", "mount", "manifest", "remove"};
 constexpr const char* kPushOutcomeNames[] = {"done", "refused", "failed", "left"};
 constexpr const char* kClasses[] = {"1xx", "2xx", "3xx", "4xx", "5xx"};
@@ -18,7 +18,9 @@ constexpr const char* kClasses[] = {"1xx", "2xx", "3xx", "4xx", "5xx"};
 
 ServeProbe::ServeProbe(obs::Metrics& m)
     : cut_(m.counter("shoal_responses_cut_total", "Answers that ended before their last byte")),
-      received_(m.counter("shoal_received_bytes_total", "Body bytes taken from clients")) {
+      received_(m.counter("shoal_received_bytes_total", "Body bytes taken from clients")),
+      taken_(m.counter("shoal_taken_bytes_total",
+                       "Bytes of blobs that clients on other machines took; p2p.upload_rate keeps room for them")) {
   for (std::size_t k = 0; k < kPushes; ++k) {
     for (std::size_t o = 0; o < kPushOutcomes; ++o) {
       pushes_[k][o] = &m.counter("shoal_pushes_total", "Requests that change hosted repositories",
@@ -39,9 +41,9 @@ ServeProbe::ServeProbe(obs::Metrics& m)
     total_[s] = &m.histogram("shoal_request_seconds", "From a request's last header to its answer's last byte",
                              obs::latency_bounds(), {{"object", kSubjectNames[s]}});
   }
-  for (std::size_t k = 0; k < kKinds; ++k) {
-    bytes_[k] = &m.counter("shoal_sent_bytes_total", "Body bytes sent to clients, by where they came from",
-                           {{"source", kSources[k]}});
+  for (std::size_t s = 0; s < bytes_.size(); ++s) {
+    bytes_[s] = &m.counter("shoal_sent_bytes_total", "Body bytes sent to clients, by where they came from",
+                           {{"source", kSources[s]}});
   }
 }
 
@@ -60,11 +62,14 @@ void ServeProbe::pushed(PushKind kind, int status) {
 
 void ServeProbe::received(std::uint64_t bytes) { received_.add(bytes); }
 
-void ServeProbe::came_from(Subject subject, mirror::Provenance::Kind kind, std::uint64_t bytes) {
-  const auto k = static_cast<std::size_t>(kind);
-  outcomes_[static_cast<std::size_t>(subject)][k]->add();
-  bytes_[k]->add(bytes);
+void ServeProbe::came_from(Subject subject, mirror::Provenance::Kind kind, const mirror::BytesFrom& bytes) {
+  outcomes_[static_cast<std::size_t>(subject)][static_cast<std::size_t>(kind)]->add();
+  bytes_[0]->add(bytes.disk);
+  bytes_[1]->add(bytes.upstream);
+  bytes_[2]->add(bytes.neighbours);
 }
+
+std::uint64_t taken_by_clients(const ServeProbe& probe) { return probe.taken(); }
 
 std::shared_ptr<ServeProbe> make_probe(obs::Metrics& metrics) { return std::make_shared<ServeProbe>(metrics); }
 

@@ -20,7 +20,9 @@ class ServeProbe {
   void answered(Subject subject, int status, const http::ExchangeEnd& end);
   void pushed(PushKind kind, int status);
   void received(std::uint64_t bytes);
-  void came_from(Subject subject, mirror::Provenance::Kind kind, std::uint64_t bytes);
+  void taken(std::uint64_t bytes) { taken_.add(bytes); }
+  [[nodiscard]] std::uint64_t taken() const { return taken_.value(); }
+  void came_from(Subject subject, mirror::Provenance::Kind kind, const mirror::BytesFrom& bytes);
 
  private:
   static constexpr std::size_t kSubjects = 5;
@@ -29,12 +31,13 @@ class ServeProbe {
   static constexpr std::size_t kPushOutcomes = 4;
   std::array<std::array<obs::Counter*, 5>, kSubjects> requests_;  // by status class
   std::array<std::array<obs::Counter*, kKinds>, kSubjects> outcomes_;
-  std::array<obs::Counter*, kKinds> bytes_;
+  std::array<obs::Counter*, 3> bytes_;  // disk, upstream, neighbours
   std::array<obs::Histogram*, kSubjects> first_byte_;
   std::array<obs::Histogram*, kSubjects> total_;
   std::array<std::array<obs::Counter*, kPushOutcomes>, kPushes> pushes_;
   obs::Counter& cut_;
   obs::Counter& received_;
+  obs::Counter& taken_;
 };
 
 }  // namespace shoal::serve

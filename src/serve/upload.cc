@@ -10,7 +10,9 @@ UploadStart::UploadStart(const DistributionHandler::Parts& parts, const http::Re
       query_(std::move(query)) {}
 
 UploadStart::~UploadStart() {
-  if (unnamed_ && upload_) upload_->cancel([](base::Result<void>) {});
+  if (!unnamed_ || !upload_) return;
+  upload_->cancel([](base::Result<void>) {});
+  quota_ended(/*stored=*/false);
 }
 
 void UploadStart::start() {
@@ -31,8 +33,30 @@ void UploadStart::mount(const base::Digest& digest, const std::string& from) {
                                 : registry::valid_repository(from) && caller_.may(from, auth::Action::pull);
   if (!may) return open_session();
   count_push(PushKind::mount);
+  const auto& store = *parts_.store;
+  const auto link = store.find_link(repository_, digest);
+  const auto source = store.find_link(from, digest);
+  const auto blob = store.find_blob(digest);
+  // What the repository shows already takes no room of a quota; of what cannot be mounted, a refusal must not tell.
+  const bool there = blob && (from.empty() ? blob->hosted : source && source->proven);
+  if (!there || (link && link->hosted)) return link_blob(digest, from);
+  with_quota(blob->size, [this, digest, from] { link_blob(digest, from); });
+}
+
+void UploadStart::link_blob(const base::Digest& digest, const std::string& from) {
+  std::vector<obs::Event> events;
+  if (auto event = begin_event(obs::EventKind::mount, obs::EventObject::blob)) {
+    event->digest = digest.to_string();
+    event->media_type = "application/octet-stream";
+    event->from = from;
+    const auto blob = parts_.store->find_blob(digest);
+    event->size = blob ? blob->size : 0;
+    events.push_back(std::move(*event));
+  }
+  storing();
   parts_.store->hosted().mount(repository_, digest, from, parts_.loop,
-                               guarded([this, digest](base::Result<void> result) {
+                               announced(std::move(events), [this, digest](const base::Result<void>& result) {
+                                 quota_ended(result.ok());
                                  if (result.ok()) return answer_blob(digest);
                                  open_session();  // whatever the reason: the client can still send it
                                }));
@@ -107,6 +131,7 @@ void UploadCancel::start() {
   upload_ = std::move(*upload);
   upload_->cancel([this](base::Result<void> result) {
     if (!result) return refuse_store_error(result.error());
+    forget_promise(session_);
     send(begin(204));
   });
 }

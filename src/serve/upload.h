@@ -15,6 +15,7 @@ class UploadStart final : public UploadExchange {
 
  private:
   void mount(const base::Digest& digest, const std::string& from);
+  void link_blob(const base::Digest& digest, const std::string& from);
   void open_session();
   void take_whole(const base::Digest& digest);
   std::string query_;

@@ -4,6 +4,9 @@
 
 #include <cstdint>
 #include <cstring>
+#include <optional>
+#include <set>
+#include <string>
 #include <unordered_set>
 #include <vector>
 
@@ -13,13 +16,16 @@ namespace shoal::store {
 
 class CollectMarks {
  public:
-  explicit CollectMarks(std::string repository) : repository_(std::move(repository)) {}
+  // `gone`: manifests that are not looked into, because a dry run takes them for removed; outlives the marks.
+  explicit CollectMarks(std::string repository, const std::set<base::Digest>* gone = nullptr)
+      : repository_(std::move(repository)), gone_(gone) {}
 
   void add(const base::Digest& digest) {
     if (marked_.insert(mark_of(digest)).second) open_.push_back(digest);
   }
   [[nodiscard]] bool has(const base::Digest& digest) const { return marked_.contains(mark_of(digest)); }
-  [[nodiscard]] bool settled() const { return open_.empty(); }
+  [[nodiscard]] bool settled() const { return open_.empty() && !subject_; }
+  [[nodiscard]] bool empty() const { return marked_.empty(); }
 
   // Looks into what is open: adds what its manifests name, and their referrers. Bounded work; again until settled().
   void settle_some(const IndexView& view, const Txn& txn);
@@ -38,9 +44,15 @@ class CollectMarks {
     return mark;
   }
 
+  void open_next(const IndexView& view, std::size_t& bytes);
+  [[nodiscard]] bool add_referrers(const Txn& txn, std::size_t& rows);  // false: there are more
+
   const std::string repository_;
+  const std::set<base::Digest>* const gone_;
   std::unordered_set<Mark, Hash> marked_;
   std::vector<base::Digest> open_;
+  std::optional<base::Digest> subject_;  // whose referrers are being added
+  std::string referrers_from_;           // ... from there on
 };
 
 }  // namespace shoal::store

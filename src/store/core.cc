@@ -1,6 +1,9 @@
 #include "core.h"
 
+#include <sys/stat.h>
+
 #include "blob_identity.h"
+#include "hosted_edit.h"
 
 namespace shoal::store {
 namespace {
@@ -12,13 +15,19 @@ std::uint64_t quarantine_bytes(const StoreOptions& options) {
 
 }  // namespace
 
-Core::Core(StoreOptions opts, base::Executor& disk_executor, base::Clock& wall, std::shared_ptr<FileOps> file_ops)
+SpaceLimits limits_of(const StoreOptions& options) {
+  return {options.max_size, options.min_free, options.high_watermark, options.low_watermark};
+}
+
+Core::Core(StoreOptions opts, base::Executor& disk_executor, base::Clock& wall, std::shared_ptr<FileOps> file_ops,
+           obs::EventSink& sink)
     : options(std::move(opts)),
       layout(options.path),
       disk(disk_executor),
       clock(wall),
+      events(sink),
       files(std::move(file_ops)),
-      space({options.max_size, options.min_free, options.high_watermark, options.low_watermark}),
+      space(limits_of(options)),
       quarantine(layout, *files, quarantine_bytes(options)),
       fills(*guard),
       uploads(*this),
@@ -33,21 +42,39 @@ void Core::close() {
   uploads.close();
   if (writer) writer->stop();
   writer.reset();
+  guard->forget_waiters();
   index.reset();
   lock.reset();
 }
 
-void Core::tell_not_kept(std::string_view why) {
+void Core::tell_no_room(std::string_view what, std::string_view why, std::atomic<std::int64_t>& quiet_until_s) {
   constexpr std::int64_t kEvery = 600;
   const auto now = std::chrono::duration_cast<std::chrono::seconds>(clock.wall_now().time_since_epoch()).count();
   auto quiet_until = quiet_until_s.load(std::memory_order_relaxed);
   if (now < quiet_until && quiet_until - now <= kEvery) return;  // further off: the clock was set back
   if (!quiet_until_s.compare_exchange_strong(quiet_until, now + kEvery)) return;
-  obs::warn(
-      obs::Category::store,
-      "blobs are passed on without being kept: {} (free on disk: {} bytes, storage.min_free: {}, storage.max_size: "
-      "{}, in blobs: {})",
-      why, space.use().free_bytes, options.min_free, options.max_size, space.use().blob_bytes);
+  const auto limits = space.limits();
+  const auto use = space.use();
+  obs::warn(obs::Category::store,
+            "{}: {} (free on disk: {} bytes, storage.min_free: {}, storage.max_size: {}, in blobs: {}, arriving: {})",
+            what, why, use.free_bytes, limits.min_free, limits.max_size, use.blob_bytes, use.fill_bytes);
+}
+
+void Core::tell_not_kept(std::string_view why) {
+  tell_no_room("blobs are passed on without being kept", why, not_kept_quiet_until_s);
+}
+
+void Core::tell_not_taken(std::string_view why) { tell_no_room("pushes are refused", why, not_taken_quiet_until_s); }
+
+void Core::report_unreadable(const base::Digest& digest, const base::File& file, const base::Error& why) {
+  struct ::stat st {};
+  const auto record = IndexView(index->read()).blob(digest);
+  // A reader may hold a file that another one has replaced since.
+  if (!record || ::fstat(file.fd(), &st) != 0 || st.st_ino != record->inode) return;
+  if (unreadable.add(digest, record->inode, clock.steady_now()) == Unreadable::News::again) return;
+  obs::error(obs::Category::store, "{}: {}; {}", layout.blob(digest), why.message(),
+             record->hosted ? "it was pushed here: it is tried again, and may be pushed again"
+                            : "it is fetched again when somebody asks for it");
 }
 
 base::Result<void> Core::make_blob_dir(const base::Digest& digest) {
@@ -68,18 +95,29 @@ base::Result<void> Core::make_blob_dir(const base::Digest& digest) {
 
 bool is_sound_blob(Core& core, const base::Digest& digest) {
   const auto record = IndexView(core.index->read()).blob(digest);
-  if (!record) return false;
+  if (!record || core.unreadable.since(digest, record->inode)) return false;
   const auto st = core.files->stat(core.layout.blob(digest));
   return st.ok() && is_file_of(*record, *st);
 }
 
-bool drop_blob(Core& core, const base::Digest& digest, const BlobRecord& record) {
+std::uint64_t counted_bytes(Core& core, const base::Digest& digest) {
+  // Before the record: a removal whose commit is still to come has given the bytes back, and none begins meanwhile.
+  if (core.guard->removing(digest)) return 0;
+  const auto record = IndexView(core.index->read()).blob(digest);
+  return record ? record->size : 0;
+}
+
+namespace {
+
+// The file only; true: its record has to follow, with forget_dropped().
+bool drop_file(Core& core, const base::Digest& digest, const BlobRecord& record) {
   if (!core.guard->begin_removal(digest)) return false;
-  // Looked at again now that nobody can link to it: it may have been pushed or mounted since the caller looked.
+  // Looked at again now that nobody can link to it: since the caller looked it may have been pushed or mounted, or
+  // another removal may have ended, and its bytes must not be given back twice.
   {
     const auto txn = core.index->read();
     const auto now = IndexView(txn).blob(digest);
-    if (!txn.ok() || (now && now->hosted)) {
+    if (!txn.ok() || !now || now->hosted) {
       core.guard->end_removal(digest);
       return false;
     }
@@ -90,12 +128,43 @@ bool drop_blob(Core& core, const base::Digest& digest, const BlobRecord& record)
     core.guard->end_removal(digest);
     return false;
   }
+  core.unreadable.forget(digest);
   core.space.remove_blob(record.size);
   core.guard->file_removed(digest);
-  // File first, record second: a crash between leaves a record without a file, which open_blob reports as a miss.
-  core.writer->submit({[digest, record](IndexEdit& edit) { edit.erase_blob(digest, record); },
-                       [guard = core.guard, digest](const base::Result<void>&) { guard->end_removal(digest); }});
   return true;
+}
+
+// File first, record second: a crash between leaves a record without a file, which open_blob reports as a miss.
+void forget_dropped(Core& core, std::vector<Unlinked> dropped) {
+  if (dropped.empty()) return;
+  const auto bytes = dropped.size() * sizeof(Unlinked);
+  const auto shared = std::make_shared<const std::vector<Unlinked>>(std::move(dropped));  // by the job's two functions
+  core.writer->submit({[shared](IndexEdit& edit) {
+                         for (const auto& blob : *shared) edit.erase_blob(blob.digest, blob.record);
+                       },
+                       [guard = core.guard, shared](const base::Result<void>&) {
+                         for (const auto& blob : *shared) guard->end_removal(blob.digest);
+                       },
+                       bytes});
+}
+
+}  // namespace
+
+bool drop_blob(Core& core, const base::Digest& digest, const BlobRecord& record) {
+  return drop_blobs(core, {{digest, record}}).blobs == 1;
+}
+
+Dropped drop_blobs(Core& core, const std::vector<Unlinked>& blobs) {
+  Dropped sum;
+  std::vector<Unlinked> dropped;
+  for (const auto& blob : blobs) {
+    if (!drop_file(core, blob.digest, blob.record)) continue;
+    dropped.push_back(blob);
+    ++sum.blobs;
+    sum.bytes += blob.record.size;
+  }
+  forget_dropped(core, std::move(dropped));
+  return sum;
 }
 
 }  // namespace shoal::store

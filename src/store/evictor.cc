@@ -4,15 +4,13 @@
 #include <vector>
 
 #include "core.h"
-#include "shoal/store/evict.h"
 
 namespace shoal::store {
 namespace {
 
-constexpr std::size_t kRuns = 8, kRunLength = 8;
-constexpr std::size_t kVictimsPerStep = 8;  // of a sample of 64: only its worst
+constexpr std::size_t kMaxTries = 8;  // of a sample, when its worst cannot be removed
 constexpr unsigned kMaxFruitless = 8;
-constexpr int kMaxInlineSteps = 64;
+constexpr int kMaxInlineSteps = 512;
 constexpr auto kTellEvery = std::chrono::minutes(1);
 
 }  // namespace
@@ -31,7 +29,7 @@ void Evictor::step() {
     running_ = false;
     return;
   }
-  fruitless_ = evict_some(need) > 0 ? 0 : fruitless_ + 1;
+  fruitless_ = evict_one() > 0 ? 0 : fruitless_ + 1;
   if (fruitless_ >= kMaxFruitless) {
     fruitless_ = 0;
     running_ = false;
@@ -47,15 +45,15 @@ void Evictor::make_room(std::uint64_t bytes) {
   for (int i = 0; i < kMaxInlineSteps && fruitless < kMaxFruitless; ++i) {
     const auto need = core_.space.above_low(bytes);
     if (need == 0) return;
-    fruitless = evict_some(need) > 0 ? 0 : fruitless + 1;
+    fruitless = evict_one() > 0 ? 0 : fruitless + 1;
   }
 }
 
-std::uint64_t Evictor::evict_some(std::uint64_t need) {
+std::uint64_t Evictor::evict_one() {
   std::vector<Candidate> sample;
   {
     const auto txn = core_.index->read();
-    for (auto& [digest, record] : IndexView(txn).sample_blobs(kRuns, kRunLength, ++seed_)) {
+    for (auto& [digest, record] : IndexView(txn).sample_blobs(kSampleRuns, kSampleRunLength, ++seed_)) {
       sample.push_back({digest, record, core_.guard->in_use(digest)});
     }
   }
@@ -64,17 +62,29 @@ std::uint64_t Evictor::evict_some(std::uint64_t need) {
     candidate.record.uses += std::min(touch.uses, UINT32_MAX - candidate.record.uses);
     candidate.record.last_use = std::max(candidate.record.last_use, touch.last);
   }
-  std::uint64_t freed = 0;
-  std::size_t count = 0;
-  for (const auto i : choose_victims(sample, need, core_.clock.wall_now())) {
-    if (count++ == kVictimsPerStep) break;
-    if (!drop_blob(core_, sample[i].digest, sample[i].record)) continue;
-    freed += sample[i].record.size;
+  std::size_t tries = 0;
+  for (const auto i : choose_victims(sample, UINT64_MAX, core_.clock.wall_now())) {
+    if (tries++ == kMaxTries) break;
+    const auto& [digest, record, in_use] = sample[i];
+    if (!drop_blob(core_, digest, record)) continue;
+    departed_.remember(digest, record.uses);
     ++blobs_;
-    bytes_ += sample[i].record.size;
+    bytes_ += record.size;
+    tell_evicted(sample[i]);
+    if (record.size > 0) return record.size;
   }
-  if (freed == 0) freed = core_.sweeper.remove_oldest_fill();
-  return freed;
+  return core_.sweeper.remove_oldest_fill();
+}
+
+void Evictor::tell_evicted(const Candidate& victim) {
+  if (!core_.events.wants(obs::EventKind::evict, obs::EventObject::blob)) return;
+  obs::Event event;
+  event.kind = obs::EventKind::evict;
+  event.object = obs::EventObject::blob;
+  event.digest = victim.digest.to_string();
+  event.size = victim.record.size;
+  event.reason = "space";
+  core_.events.publish(std::move(event));
 }
 
 void Evictor::tell_stuck() {

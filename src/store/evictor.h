@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "shoal/base/clock.h"
+#include "shoal/store/evict.h"
 
 namespace shoal::store {
 
@@ -20,15 +21,18 @@ class Evictor {
   // On the disk executor: evicts until `bytes` fit or nothing goes any more; bounded work.
   void make_room(std::uint64_t bytes);
 
+  [[nodiscard]] Departed& departed() { return departed_; }  // what was evicted, and may come back
   [[nodiscard]] std::uint64_t evicted_blobs() const { return blobs_.load(); }
   [[nodiscard]] std::uint64_t evicted_bytes() const { return bytes_.load(); }
 
  private:
   void step();
-  std::uint64_t evict_some(std::uint64_t need);  // answers the bytes freed
+  std::uint64_t evict_one();  // the worst of a sample, else an old fill; answers the bytes freed
+  void tell_evicted(const Candidate& victim);
   void tell_stuck();
 
   Core& core_;
+  Departed departed_;
   std::atomic<bool> running_{false};
   std::atomic<std::uint64_t> extra_{0};
   std::atomic<std::uint64_t> seed_{0};

@@ -120,6 +120,19 @@ class RealFileOps final : public FileOps {
 
 std::shared_ptr<FileOps> real_file_ops() { return std::make_shared<RealFileOps>(); }
 
+std::uint64_t size_before_hole(const base::File& file, std::uint64_t size) {
+  const off_t hole = ::lseek(file.fd(), 0, SEEK_HOLE);
+  if (hole < 0 || static_cast<std::uint64_t>(hole) >= size) return size;  // cannot tell, or none
+  auto end = static_cast<std::uint64_t>(hole);
+  constexpr std::uint64_t kMaxBlock = 64ULL << 10;
+  std::string block(static_cast<std::size_t>(std::min(end, kMaxBlock)), '\0');
+  const ssize_t n = ::pread(file.fd(), block.data(), block.size(),
+                            static_cast<off_t>(end - static_cast<std::uint64_t>(block.size())));
+  if (n != static_cast<ssize_t>(block.size())) return end - block.size();
+  while (!block.empty() && block.back() == '\0') block.pop_back();
+  return end - static_cast<std::uint64_t>(n) + block.size();
+}
+
 base::WallTime changed_at(const struct ::stat& st) {
   const auto time = [](const timespec& t) {
     return base::WallTime(std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec));

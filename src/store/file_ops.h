@@ -51,8 +51,15 @@ class FileOps {
 
 [[nodiscard]] std::shared_ptr<FileOps> real_file_ops();
 
+// start_writeback() after so much, so that the last sync is short.
+inline constexpr std::uint64_t kWriteBackStep = 8ULL << 20;
+
 // Regular files of a directory; at most `limit`. Missing directory: none.
 [[nodiscard]] std::vector<DirEntry> list_files(const std::string& directory, std::size_t limit);
+
+// How far a file of `size` bytes is without holes, as far as its filesystem tells; zeros at the edge of a hole count as
+// part of it, because holes begin at blocks.
+[[nodiscard]] std::uint64_t size_before_hole(const base::File& file, std::uint64_t size);
 
 [[nodiscard]] base::WallTime changed_at(const struct ::stat& st);
 

@@ -90,7 +90,7 @@ std::optional<std::pair<base::Digest, std::string_view>> front_digest(std::strin
 }
 
 enum BlobFlags : std::uint8_t { kPinned = 1, kHosted = 2 };
-enum LinkFlags : std::uint8_t { kProven = 1, kHasSize = 2, kLinkHosted = 4, kManifest = 8 };
+enum LinkFlags : std::uint8_t { kProven = 1, kHasSize = 2, kLinkHosted = 4, kManifest = 8, kReleased = 16 };
 
 }  // namespace
 
@@ -244,7 +244,8 @@ std::optional<TagRecord> decode_tag(std::string_view bytes) {
 std::string encode(const StoredLink& link) {
   Out out(kLinkVersion);
   out.u8(static_cast<std::uint8_t>((link.record.proven ? kProven : 0) | (link.record.size ? kHasSize : 0) |
-                                   (link.record.hosted ? kLinkHosted : 0) | (link.manifest ? kManifest : 0)));
+                                   (link.record.hosted ? kLinkHosted : 0) | (link.manifest ? kManifest : 0) |
+                                   (link.released ? kReleased : 0)));
   out.u64(link.record.size.value_or(0));
   out.time(link.stored);
   return out.take();
@@ -261,7 +262,8 @@ std::optional<StoredLink> decode_link(std::string_view bytes) {
   if ((flags & kHasSize) != 0) link.record.size = size;
   if (in.version() >= kLinkVersion) {
     link.record.hosted = (flags & kLinkHosted) != 0;
-    link.manifest = (flags & kManifest) != 0;
+    link.manifest = link.record.manifest = (flags & kManifest) != 0;
+    link.released = (flags & kReleased) != 0;
   }
   return link;
 }

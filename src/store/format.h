@@ -57,6 +57,7 @@ struct StoredLink {
   LinkRecord record;
   base::WallTime stored{};
   bool manifest = false;  // it was pushed as a manifest
+  bool released = false;  // ... and retention took a tag from it since
 };
 
 struct UploadRecord {  // a push in progress

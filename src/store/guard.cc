@@ -1,14 +1,30 @@
 #include "guard.h"
 
+#include <utility>
+
 namespace shoal::store {
 
 template <class F>
 void Guard::change(const base::Digest& digest, F apply) {
-  auto& s = shard(digest);
-  const std::lock_guard lock(s.mutex);
-  const auto it = s.holders.try_emplace(digest).first;
-  apply(it->second);
-  if (it->second.none()) s.holders.erase(it);
+  std::vector<Waiter> freed;
+  {
+    auto& s = shard(digest);
+    const std::lock_guard lock(s.mutex);
+    const auto it = s.holders.try_emplace(digest).first;
+    auto& holders = it->second;
+    apply(holders);
+    if (!holders.publication && !holders.removing_file) freed.swap(holders.waiters);
+    if (holders.none()) s.holders.erase(it);
+  }
+  for (auto& waiter : freed) waiter();
+}
+
+void Guard::forget_waiters() {
+  for (auto& s : shards_) {
+    std::vector<std::vector<Waiter>> dropped;  // outside of the lock: they may hold leases
+    const std::lock_guard lock(s.mutex);
+    for (auto& [digest, holders] : s.holders) dropped.push_back(std::exchange(holders.waiters, {}));
+  }
 }
 
 std::shared_ptr<void> Guard::lease(const base::Digest& digest) {
@@ -43,11 +59,15 @@ void Guard::end_fill(const base::Digest& digest) {
   change(digest, [](Holders& h) { h.fill = false; });
 }
 
-bool Guard::begin_publication(const base::Digest& digest) {
+bool Guard::begin_publication(const base::Digest& digest, Waiter when_free) {
   bool granted = false;
-  change(digest, [&granted](Holders& h) {
+  change(digest, [&granted, &when_free](Holders& h) {
     granted = !h.publication && !h.removing_file;
-    if (granted) h.publication = true;
+    if (granted) {
+      h.publication = true;
+    } else if (when_free) {
+      h.waiters.push_back(std::move(when_free));
+    }
   });
   return granted;
 }

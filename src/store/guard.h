@@ -8,8 +8,10 @@
 #include <memory>
 #include <mutex>
 #include <unordered_map>
+#include <vector>
 
 #include "shoal/base/digest.h"
+#include "shoal/base/unique_function.h"
 
 namespace shoal::store {
 
@@ -22,8 +24,10 @@ class Guard : public std::enable_shared_from_this<Guard> {
   void end_fill(const base::Digest& digest);
 
   // The right to move a file to or from blobs/<digest>, until the record of it is committed. False: another one has it,
-  // or a removal is at the file.
-  [[nodiscard]] bool begin_publication(const base::Digest& digest);
+  // or a removal is at the file; then `when_free` runs once, on the thread that frees the place, and asks again
+  // (somebody may be faster). It must only post.
+  using Waiter = base::UniqueFunction<void()>;
+  [[nodiscard]] bool begin_publication(const base::Digest& digest, Waiter when_free = nullptr);
   void end_publication(const base::Digest& digest);
 
   // Fails when there is a lease, a fill, a publication or another removal.
@@ -34,6 +38,7 @@ class Guard : public std::enable_shared_from_this<Guard> {
   [[nodiscard]] bool removing(const base::Digest& digest) const;  // its record at least
 
   [[nodiscard]] bool in_use(const base::Digest& digest) const;  // any of the above
+  void forget_waiters();                                        // the store closes
 
  private:
   struct Holders {
@@ -42,6 +47,7 @@ class Guard : public std::enable_shared_from_this<Guard> {
     bool publication = false;
     bool removal = false;
     bool removing_file = false;
+    std::vector<Waiter> waiters = {};  // for the place under blobs/
     [[nodiscard]] bool none() const { return leases == 0 && !fill && !publication && !removal; }
   };
   struct Shard {

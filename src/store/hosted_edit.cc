@@ -53,7 +53,7 @@ base::Result<void> apply_push(IndexEdit& edit, CollectShield& shield, const Mani
     edit.txn().put(Table::referrers, format::referrer_key(push.repository, *push.subject, push.digest),
                    format::encode_descriptor(push.descriptor));
   }
-  auto hosted = edit.view().hosted(push.repository).value_or(format::HostedRecord{edit.now(), 0});
+  auto hosted = edit.view().hosted(push.repository).value_or(new_hosted(edit.now()));
   ++hosted.changes;
   edit.txn().put(Table::hosted, push.repository, format::encode(hosted));
   shield.note(push.repository, push.digest);

@@ -25,6 +25,12 @@ std::uint32_t add_uses(std::uint32_t uses, std::uint32_t more) {
 
 }  // namespace
 
+// The count of changes begins where none before it can have been: a repository that comes again is not taken for what
+// it was.
+format::HostedRecord new_hosted(base::WallTime now) {
+  return {now, static_cast<std::uint64_t>(now.time_since_epoch().count())};
+}
+
 bool is_kept(const BlobRecord& record) { return record.pinned || record.hosted; }
 
 bool same_file(const BlobRecord& a, const BlobRecord& b) {
@@ -137,6 +143,7 @@ void IndexEdit::store_link(std::string_view repository, const base::Digest& dige
   if (const auto old = view_.link(repository, digest)) {
     link.record.proven = link.record.proven || old->record.proven;
     link.record.hosted = link.record.hosted || old->record.hosted;
+    link.released = old->released && !link.manifest;  // pushed again: it is wanted
     link.manifest = link.manifest || old->manifest;
     if (!link.record.size) link.record.size = old->record.size;
   } else {
@@ -145,9 +152,16 @@ void IndexEdit::store_link(std::string_view repository, const base::Digest& dige
   txn_.put(Table::links, format::link_key(repository, digest), format::encode(link));
   if (!link.record.hosted) return;
   if (!txn_.get(Table::hosted, repository)) {
-    txn_.put(Table::hosted, repository, format::encode(format::HostedRecord{now_, 0}));
+    txn_.put(Table::hosted, repository, format::encode(new_hosted(now_)));
   }
   set_hosted(digest, true);
+}
+
+void IndexEdit::release(std::string_view repository, const base::Digest& digest) {
+  auto link = view_.link(repository, digest);
+  if (!link || !link->manifest || link->released) return;
+  link->released = true;
+  txn_.put(Table::links, format::link_key(repository, digest), format::encode(*link));
 }
 
 void IndexEdit::set_hosted(const base::Digest& digest, bool hosted) {
@@ -169,6 +183,15 @@ void IndexEdit::erase_manifest(const base::Digest& digest) {
   const auto key = format::digest_key(digest);
   if (txn_.erase(Table::manifests, key)) --totals_.manifests;
   (void)txn_.erase(Table::manifest_use, key);  // none: as good
+}
+
+bool IndexEdit::drop_if_empty(std::string_view repository) {
+  const auto prefix = format::repository_prefix(repository);
+  for (const auto table : {Table::links, Table::tags}) {
+    auto cursor = txn_.cursor(table);
+    if (cursor.seek(prefix) && cursor.key().starts_with(prefix)) return false;
+  }
+  return txn_.erase(Table::hosted, repository);
 }
 
 bool IndexEdit::erase_tag(std::string_view repository, std::string_view tag) {

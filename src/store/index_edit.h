@@ -31,6 +31,7 @@ class IndexEdit {
   // Merges: what was proven or hosted stays so, a known size stays unless a new one comes. Its age begins anew.
   void put_link(std::string_view repository, const base::Digest& digest, const LinkRecord& record);
   void erase_link(std::string_view repository, const base::Digest& digest);
+  void release(std::string_view repository, const base::Digest& manifest);  // see Hosted::release_tag
   void put_hosted_manifest(const PutManifest& write);  // as PutManifest, to a repository of our own
   void erase_manifest(const base::Digest& digest);
   bool erase_tag(std::string_view repository, std::string_view tag);
@@ -45,6 +46,9 @@ class IndexEdit {
   [[nodiscard]] const format::Totals& totals() const { return totals_; }
   [[nodiscard]] base::WallTime now() const { return now_; }
   void save_totals();  // before the commit
+
+  // A hosted repository without links or tags is no longer one. False: it has some.
+  bool drop_if_empty(std::string_view repository);
 
  private:
   void put_manifest(const PutManifest& write, bool hosted);
@@ -62,6 +66,7 @@ class IndexEdit {
   format::Totals totals_;
 };
 
+[[nodiscard]] format::HostedRecord new_hosted(base::WallTime now);
 [[nodiscard]] bool is_kept(const BlobRecord& record);  // eviction leaves it alone
 [[nodiscard]] bool same_file(const BlobRecord& a, const BlobRecord& b);
 

@@ -1,5 +1,6 @@
 #include "index_view.h"
 
+#include <algorithm>
 #include <unordered_set>
 
 namespace shoal::store {
@@ -70,6 +71,17 @@ std::optional<std::string> IndexView::state(std::string_view key) const {
   const auto bytes = txn_.get(Table::state, key);
   if (!bytes) return std::nullopt;
   return std::string(*bytes);
+}
+
+std::vector<std::pair<std::string, std::string>> IndexView::states(std::string_view prefix, std::string_view last,
+                                                                   std::size_t limit) const {
+  std::vector<std::pair<std::string, std::string>> found;
+  auto cursor = txn_.cursor(Table::state);
+  for (bool more = cursor.seek(std::max(prefix, last)); more && found.size() < limit; more = cursor.next()) {
+    if (!cursor.key().starts_with(prefix)) break;
+    if (cursor.key() != last) found.emplace_back(cursor.key(), cursor.value());
+  }
+  return found;
 }
 
 bool IndexView::has_holder(const base::Digest& digest) const {
@@ -147,6 +159,18 @@ std::vector<std::pair<base::Digest, BlobRecord>> IndexView::blobs(const std::opt
     const auto digest = format::parse_digest_key(cursor.key());
     if (!digest || (last && *digest == *last)) continue;
     if (const auto record = format::decode_blob(cursor.value())) found.emplace_back(*digest, *record);
+  }
+  return found;
+}
+
+// Keys only: large manifests lie on pages of their own, which are not touched.
+std::vector<base::Digest> IndexView::manifests(const std::optional<base::Digest>& last, std::size_t limit) const {
+  std::vector<base::Digest> found;
+  auto cursor = txn_.cursor(Table::manifests);
+  for (bool more = cursor.seek(last ? format::digest_key(*last) : std::string()); more && found.size() < limit;
+       more = cursor.next()) {
+    const auto digest = format::parse_digest_key(cursor.key());
+    if (digest && digest != last) found.push_back(*digest);
   }
   return found;
 }

@@ -25,6 +25,8 @@ class IndexView {
   [[nodiscard]] std::optional<format::StoredLink> link(std::string_view repository, const base::Digest& digest) const;
   [[nodiscard]] std::optional<base::WallTime> absent(std::string_view repository, std::string_view reference) const;
   [[nodiscard]] std::optional<std::string> state(std::string_view key) const;
+  [[nodiscard]] std::vector<std::pair<std::string, std::string>> states(std::string_view prefix, std::string_view last,
+                                                                        std::size_t limit) const;
   [[nodiscard]] bool has_holder(const base::Digest& digest) const;  // some repository links to it
   [[nodiscard]] bool has_hosted_link(const base::Digest& digest,
                                      std::string_view except = {}) const;  // some hosted repository shows it
@@ -36,6 +38,7 @@ class IndexView {
                                                                     std::size_t limit) const;
   [[nodiscard]] std::vector<std::pair<base::Digest, BlobRecord>> blobs(const std::optional<base::Digest>& last,
                                                                        std::size_t limit) const;
+  [[nodiscard]] std::vector<base::Digest> manifests(const std::optional<base::Digest>& last, std::size_t limit) const;
   [[nodiscard]] std::vector<std::string> holders(const base::Digest& digest, std::size_t limit) const;
 
   // Up to `runs` short runs of neighbours from `seed`-chosen places, wrapping around; no digest twice. Digests are

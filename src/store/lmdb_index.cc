@@ -29,8 +29,10 @@ struct LmdbIndex::Shard {
   std::vector<MDB_txn*> idle;
 };
 
-Cursor::Cursor(MDB_txn* txn, unsigned dbi) {
-  if (txn == nullptr || mdb_cursor_open(txn, dbi, &cursor_) != 0) cursor_ = nullptr;
+Cursor::Cursor(MDB_txn* txn, unsigned dbi, bool& failed) : failed_(failed) {
+  if (txn != nullptr && mdb_cursor_open(txn, dbi, &cursor_) == 0) return;
+  cursor_ = nullptr;
+  failed_ = true;
 }
 
 Cursor::~Cursor() {
@@ -41,7 +43,10 @@ bool Cursor::move(int operation, std::string_view key) {
   if (cursor_ == nullptr) return false;
   MDB_val k = to_val(key);
   MDB_val v{};
-  if (mdb_cursor_get(cursor_, &k, &v, static_cast<MDB_cursor_op>(operation)) != 0) return false;
+  if (const int code = mdb_cursor_get(cursor_, &k, &v, static_cast<MDB_cursor_op>(operation)); code != 0) {
+    failed_ = failed_ || code != MDB_NOTFOUND;
+    return false;
+  }
   key_ = to_view(k);
   value_ = to_view(v);
   return true;
@@ -55,11 +60,13 @@ std::optional<std::string_view> Txn::get(Table table, std::string_view key) cons
   if (txn_ == nullptr || key.empty()) return std::nullopt;
   MDB_val k = to_val(key);
   MDB_val v{};
-  if (mdb_get(txn_, index_.dbi(table), &k, &v) != 0) return std::nullopt;
-  return to_view(v);
+  const int code = mdb_get(txn_, index_.dbi(table), &k, &v);
+  if (code == 0) return to_view(v);
+  failed_ = failed_ || code != MDB_NOTFOUND;
+  return std::nullopt;
 }
 
-Cursor Txn::cursor(Table table) const { return Cursor(txn_, index_.dbi(table)); }
+Cursor Txn::cursor(Table table) const { return Cursor(txn_, index_.dbi(table), failed_); }
 
 std::uint64_t Txn::entries(Table table) const {
   MDB_stat stat{};

@@ -43,7 +43,7 @@ class LmdbIndex;
 // Walks a table in key order. Writing through the transaction ends the views; seek again afterwards.
 class Cursor {
  public:
-  Cursor(MDB_txn* txn, unsigned dbi);
+  Cursor(MDB_txn* txn, unsigned dbi, bool& failed);  // `failed` is set by what goes wrong, the end of the table apart
   ~Cursor();
   Cursor(const Cursor&) = delete;
   Cursor& operator=(const Cursor&) = delete;
@@ -55,13 +55,14 @@ class Cursor {
  private:
   bool move(int operation, std::string_view key);
   MDB_cursor* cursor_ = nullptr;
+  bool& failed_;
   std::string_view key_, value_;
 };
 
 class Txn {
  public:
-  // False: nothing can be read, and nothing be concluded from what get() does not find.
-  [[nodiscard]] bool ok() const { return txn_ != nullptr; }
+  // False: something could not be read, and nothing can be concluded from what was not found. Ask after the reads.
+  [[nodiscard]] bool ok() const { return txn_ != nullptr && !failed_; }
   [[nodiscard]] std::optional<std::string_view> get(Table table, std::string_view key) const;
   [[nodiscard]] Cursor cursor(Table table) const;
   [[nodiscard]] std::uint64_t entries(Table table) const;
@@ -72,6 +73,7 @@ class Txn {
   ~Txn() = default;
   const LmdbIndex& index_;
   MDB_txn* txn_;  // null: could not begin; then everything is absent
+  mutable bool failed_ = false;
 };
 
 class ReadTxn final : public Txn {

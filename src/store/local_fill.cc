@@ -7,7 +7,8 @@ LocalFill::LocalFill(std::shared_ptr<Core> core, std::shared_ptr<FillSlot> slot,
 
 LocalFill::~LocalFill() {
   disk_->abandon();
-  if (discard_) disk_->run([](FillDisk& disk) { disk.remove(); });
+  if (pieces_) pieces_->stop();
+  if (discard_ || lent_) disk_->leave(discard_);
   core_->fills.release(*slot_);
 }
 
@@ -25,14 +26,14 @@ FillDisk::Answer<T> LocalFill::on_loop(Done<T> done) {
   };
 }
 
-void LocalFill::take_file(const base::Result<FillDisk::Opened>& opened) {
-  file_ = opened.ok() ? opened->file : nullptr;
+void LocalFill::take_pieces(const base::Result<FillDisk::Opened>& opened) {
+  pieces_ = opened.ok() ? opened->pieces : nullptr;
 }
 
 void LocalFill::open(std::optional<std::uint64_t> size, Done<std::uint64_t> done) {
   auto answer =
       on_loop<FillDisk::Opened>([this, done = std::move(done)](base::Result<FillDisk::Opened> opened) mutable {
-        take_file(opened);
+        take_pieces(opened);
         if (opened.ok()) {
           done(opened->length);
         } else {
@@ -48,8 +49,21 @@ void LocalFill::append(std::shared_ptr<const std::string> bytes, Done<std::uint6
   });
 }
 
+std::shared_ptr<PieceWriter> LocalFill::pieces() {
+  if (discard_ || pieces_ == nullptr || pieces_->stopped()) return nullptr;
+  lent_ = true;
+  return pieces_;
+}
+
+void LocalFill::absorb(std::uint64_t end, Done<std::uint64_t> done) {
+  disk_->run([end, answer = on_loop<std::uint64_t>(std::move(done))](FillDisk& disk) mutable {
+    disk.absorb(end, std::move(answer));
+  });
+}
+
 void LocalFill::discard() {
   discard_ = true;
+  if (pieces_) pieces_->stop();
   disk_->run([](FillDisk& disk) { disk.keep_no_more(); });
 }
 
@@ -66,7 +80,7 @@ void LocalFill::publish(std::string repository, Done<OpenBlob> done) {
 void LocalFill::restart(std::string reason, Done<void> done) {
   auto answer =
       on_loop<FillDisk::Opened>([this, done = std::move(done)](base::Result<FillDisk::Opened> opened) mutable {
-        take_file(opened);
+        take_pieces(opened);
         if (opened.ok()) {
           done({});
         } else {

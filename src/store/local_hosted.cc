@@ -31,6 +31,8 @@ bool fits_index(std::string_view name, std::size_t max) {
 
 bool is_repository(std::string_view name) { return fits_index(name, format::kMaxRepositoryKeyBytes); }
 
+base::Error unreadable() { return {base::ErrorKind::gone, "the index cannot be read"}; }
+
 base::Error bad_name() { return {base::ErrorKind::invalid, "the name does not fit the index"}; }
 
 }  // namespace
@@ -54,13 +56,35 @@ bool LocalHosted::is_hosted(std::string_view repository) const {
 }
 
 std::vector<std::string> LocalHosted::list_hosted(std::string_view last, std::size_t limit) const {
+  return read_hosted(last, limit).value_or({});
+}
+
+base::Result<std::vector<std::string>> LocalHosted::read_hosted(std::string_view last, std::size_t limit) const {
   std::vector<std::string> names;
   const auto txn = core_->index->read();
   auto cursor = txn.cursor(Table::hosted);
   for (bool more = cursor.seek(last); more && names.size() < limit; more = cursor.next()) {
     if (cursor.key() != last) names.emplace_back(cursor.key());
   }
+  if (!txn.ok()) return unreadable();
   return names;
+}
+
+base::Result<std::vector<std::string>> LocalHosted::read_tags(std::string_view repository, std::string_view last,
+                                                              std::size_t limit) const {
+  auto tagged = read_tagged(repository, last, limit);
+  if (!tagged.ok()) return tagged.error();
+  std::vector<std::string> names;
+  for (auto& [tag, record] : *tagged) names.push_back(std::move(tag));
+  return names;
+}
+
+base::Result<Hosted::Tagged> LocalHosted::read_tagged(std::string_view repository, std::string_view last,
+                                                      std::size_t limit) const {
+  const auto txn = core_->index->read();
+  auto tagged = IndexView(txn).tags(repository, last, limit);
+  if (!txn.ok()) return unreadable();
+  return tagged;
 }
 
 std::vector<Referrer> LocalHosted::list_referrers(std::string_view repository, const base::Digest& subject,
@@ -83,13 +107,15 @@ std::vector<Referrer> LocalHosted::list_referrers(std::string_view repository, c
   return found;
 }
 
-std::optional<base::WallTime> LocalHosted::last_pull(const base::Digest& manifest) const {
-  const auto use = IndexView(core_->index->read()).manifest_use(manifest);
-  if (!use || use->uses <= 1) return std::nullopt;  // the push itself is one
-  return use->last_use;
+base::Result<std::optional<base::WallTime>> LocalHosted::last_pull(const base::Digest& manifest) const {
+  const auto txn = core_->index->read();
+  const auto use = IndexView(txn).manifest_use(manifest);
+  if (!txn.ok()) return unreadable();
+  const bool pulled = use && use->uses > 1;  // the push itself is one
+  return pulled ? std::optional(use->last_use) : std::nullopt;
 }
 
-HostedRepository LocalHosted::measure(std::string_view repository) const {
+base::Result<HostedRepository> LocalHosted::measure(std::string_view repository) const {
   HostedRepository sum{std::string(repository), 0, 0, 0};
   const auto prefix = format::repository_prefix(repository);
   for (const auto table : {Table::tags, Table::links}) {
@@ -109,6 +135,7 @@ HostedRepository LocalHosted::measure(std::string_view repository) const {
         sum.manifests += link->manifest ? 1 : 0;
         sum.bytes += link->record.size.value_or(0);
       }
+      if (!txn.ok()) return unreadable();
       from = more && cursor.key().starts_with(prefix) ? std::string(cursor.key()) : std::string();
     }
   }
@@ -173,8 +200,8 @@ void LocalHosted::remove_tag(const std::string& repository, const std::string& t
       on, std::move(done)));
 }
 
-void LocalHosted::remove_tag_of(const std::string& repository, const std::string& tag, const base::Digest& digest,
-                                base::Executor& on, Done done) {
+void LocalHosted::release_tag(const std::string& repository, const std::string& tag, const base::Digest& digest,
+                              base::Executor& on, Done done) {
   if (!is_repository(repository) || !fits_index(tag, format::kMaxTagBytes)) {
     return answer(&on, std::move(done), base::Error(base::ErrorKind::not_found, "no such tag"));
   }
@@ -182,16 +209,18 @@ void LocalHosted::remove_tag_of(const std::string& repository, const std::string
       [repository, tag, digest](IndexEdit& edit) -> base::Result<void> {
         const auto now = edit.view().tag(repository, tag);
         if (!now) return base::Error(base::ErrorKind::not_found, "no such tag");
-        if (now->digest == digest) (void)edit.erase_tag(repository, tag);  // it is there
+        if (now->digest != digest) return {};
+        (void)edit.erase_tag(repository, tag);  // it is there
+        edit.release(repository, digest);
         return {};
       },
       on, std::move(done)));
 }
 
-void LocalHosted::remove_content(const std::string& repository, const base::Digest& digest, base::Executor& on,
-                                 Done done) {
+void LocalHosted::remove_content(const std::string& repository, const base::Digest& digest, Removal removal,
+                                 base::Executor& on, Done done) {
   if (!is_repository(repository)) return answer(&on, std::move(done), bad_name());
-  ContentRemoval::start(*core_, repository, digest,
+  ContentRemoval::start(*core_, repository, digest, std::move(removal),
                         [on = &on, done = std::move(done)](base::Result<void> result) mutable {
                           answer(on, std::move(done), std::move(result));
                         });
@@ -199,7 +228,7 @@ void LocalHosted::remove_content(const std::string& repository, const base::Dige
 
 void LocalHosted::collect_garbage(GcOptions options, base::Executor& on,
                                   base::UniqueFunction<void(base::Result<GcReport>)> done) {
-  core_->collector.start(options, [on = &on, done = std::move(done)](base::Result<GcReport> report) mutable {
+  core_->collector.start(options, on, [on = &on, done = std::move(done)](base::Result<GcReport> report) mutable {
     if (!done) return;
     on->post([done = std::move(done), report = std::move(report)]() mutable { done(std::move(report)); });
   });

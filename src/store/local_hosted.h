@@ -17,20 +17,26 @@ class LocalHosted final : public Hosted {
 
   [[nodiscard]] bool is_hosted(std::string_view repository) const override;
   [[nodiscard]] std::vector<std::string> list_hosted(std::string_view last, std::size_t limit) const override;
+  [[nodiscard]] base::Result<std::vector<std::string>> read_hosted(std::string_view last,
+                                                                   std::size_t limit) const override;
+  [[nodiscard]] base::Result<std::vector<std::string>> read_tags(std::string_view repository, std::string_view last,
+                                                                 std::size_t limit) const override;
+  [[nodiscard]] base::Result<Tagged> read_tagged(std::string_view repository, std::string_view last,
+                                                 std::size_t limit) const override;
   [[nodiscard]] std::vector<Referrer> list_referrers(std::string_view repository, const base::Digest& subject,
                                                      const std::optional<base::Digest>& last,
                                                      std::size_t max_bytes) const override;
-  [[nodiscard]] std::optional<base::WallTime> last_pull(const base::Digest& manifest) const override;
-  [[nodiscard]] HostedRepository measure(std::string_view repository) const override;
+  [[nodiscard]] base::Result<std::optional<base::WallTime>> last_pull(const base::Digest& manifest) const override;
+  [[nodiscard]] base::Result<HostedRepository> measure(std::string_view repository) const override;
 
   void touch_link(const std::string& repository, const base::Digest& digest) override;
   void mount(const std::string& repository, const base::Digest& digest, const std::string& from, base::Executor& on,
              Done done) override;
   void put_manifest(ManifestPush push, base::Executor& on, Done done) override;
   void remove_tag(const std::string& repository, const std::string& tag, base::Executor& on, Done done) override;
-  void remove_tag_of(const std::string& repository, const std::string& tag, const base::Digest& digest,
-                     base::Executor& on, Done done) override;
-  void remove_content(const std::string& repository, const base::Digest& digest, base::Executor& on,
+  void release_tag(const std::string& repository, const std::string& tag, const base::Digest& digest,
+                   base::Executor& on, Done done) override;
+  void remove_content(const std::string& repository, const base::Digest& digest, Removal removal, base::Executor& on,
                       Done done) override;
 
   void collect_garbage(GcOptions options, base::Executor& on,

@@ -14,6 +14,7 @@ namespace shoal::store {
 namespace {
 
 constexpr std::uint64_t kEvictAheadAtMost = 1ULL << 30;
+constexpr auto kHostedTriedAgain = std::chrono::seconds(10);  // after the disk failed to read it
 
 }  // namespace
 
@@ -24,6 +25,10 @@ base::Result<OpenBlob> LocalStore::open_blob(const base::Digest& digest) {
   const auto corrupt = [&digest](std::string_view why) {
     return base::Error(base::ErrorKind::corrupt, std::string(why)).at("open", digest.to_string());
   };
+  if (const auto since = core_->unreadable.since(digest, record->inode)) {
+    const bool over = record->hosted && core_->clock.steady_now() - *since >= kHostedTriedAgain;
+    if (!over) return corrupt("the disk does not give its bytes");
+  }
   const auto path = core_->layout.blob(digest);
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
   if (fd < 0) {
@@ -66,6 +71,10 @@ std::optional<std::string> LocalStore::find_state(std::string_view key) const {
   return IndexView(core_->index->read()).state(key);
 }
 
+Store::States LocalStore::list_states(std::string_view prefix, std::string_view last, std::size_t limit) const {
+  return IndexView(core_->index->read()).states(prefix, last, limit);
+}
+
 std::vector<std::string> LocalStore::list_repositories(std::string_view last, std::size_t limit) const {
   return IndexView(core_->index->read()).repositories(last, limit);
 }
@@ -78,6 +87,10 @@ std::vector<std::pair<std::string, TagRecord>> LocalStore::list_tags(std::string
 std::vector<std::pair<base::Digest, BlobRecord>> LocalStore::list_blobs(const std::optional<base::Digest>& last,
                                                                         std::size_t limit) const {
   return IndexView(core_->index->read()).blobs(last, limit);
+}
+
+std::vector<base::Digest> LocalStore::list_manifests(const std::optional<base::Digest>& last, std::size_t limit) const {
+  return IndexView(core_->index->read()).manifests(last, limit);
 }
 
 Usage LocalStore::usage() const {
@@ -95,6 +108,8 @@ Usage LocalStore::usage() const {
   usage.evicted_blobs = core_->evictor.evicted_blobs();
   usage.evicted_bytes = core_->evictor.evicted_bytes();
   usage.quarantined = core_->quarantine.taken();
+  usage.read_errors = core_->unreadable.errors();
+  usage.write_errors = core_->health.write_errors();
   usage.read_only = core_->health.read_only();
   usage.read_only_reason = core_->health.reason();
   return usage;
@@ -155,17 +170,27 @@ base::Result<std::unique_ptr<FillFile>> LocalStore::begin_fill(const base::Diges
   return std::unique_ptr<FillFile>(std::make_unique<LocalFill>(core_, std::move(slot), loop));
 }
 
-Admission LocalStore::admit(std::uint64_t size) {
+Admission LocalStore::would_admit(std::uint64_t size) {
   tick();
   if (core_->health.read_only()) return Admission::pass_through;
   if (!core_->space.can_ever_fit(size, core_->stats.pinned_bytes)) {
     core_->tell_not_kept(base::format("there is no room for {} bytes", size));
     return Admission::pass_through;
   }
+  return Admission::keep;
+}
+
+Admission LocalStore::admit(std::uint64_t size) {
+  const auto admission = would_admit(size);
   // The size is a claim so far, perhaps a hostile manifest's: a claim alone must not empty the cache. The rest goes as
   // bytes arrive.
-  core_->evictor.kick(std::min(size, kEvictAheadAtMost));
-  return Admission::keep;
+  if (admission == Admission::keep) core_->evictor.kick(std::min(size, kEvictAheadAtMost));
+  return admission;
+}
+
+void LocalStore::set_limits(const StoreOptions& options) {
+  core_->space.set_limits(limits_of(options));
+  core_->evictor.kick(0);
 }
 
 ScrubReport LocalStore::scrub(std::uint64_t max_bytes) {
@@ -173,14 +198,24 @@ ScrubReport LocalStore::scrub(std::uint64_t max_bytes) {
   return pass ? core_->scrubber.step(max_bytes) : ScrubReport{.whole = true};
 }
 
-base::Result<void> LocalStore::remove_blob(const base::Digest& digest) {
-  const auto record = find_blob(digest);
+base::Result<BlobRecord> LocalStore::find_removable(const base::Digest& digest) const {
+  auto record = find_blob(digest);
   if (!record) return base::Error(base::ErrorKind::not_found, "no such blob").at("remove", digest.to_string());
   if (is_kept(*record)) {
     return base::Error(base::ErrorKind::busy, record->pinned ? "it is pinned" : "a hosted repository shows it")
         .at("remove", digest.to_string());
   }
-  if (!drop_blob(*core_, digest, *record)) {
+  if (core_->guard->in_use(digest)) {
+    return base::Error(base::ErrorKind::busy, "it is in use").at("remove", digest.to_string());
+  }
+  if (core_->health.read_only()) return core_->health.error();
+  return *record;
+}
+
+base::Result<void> LocalStore::remove_blob(const base::Digest& digest) {
+  const auto record = find_removable(digest);
+  if (!record) return record.error();
+  if (!drop_blob(*core_, digest, *record)) {  // somebody came meanwhile
     return base::Error(base::ErrorKind::busy, "it is in use").at("remove", digest.to_string());
   }
   return core_->writer->submit_and_wait([](IndexEdit&) {});  // behind the record's removal

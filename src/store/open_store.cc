@@ -83,16 +83,17 @@ base::Result<void> prepare(Core& core) {
 }  // namespace
 
 base::Result<std::unique_ptr<Store>> open_store(StoreOptions options, base::Executor& disk, base::Clock& clock,
-                                                std::shared_ptr<FileOps> files) {
-  const auto core = std::make_shared<Core>(std::move(options), disk, clock, std::move(files));
+                                                std::shared_ptr<FileOps> files, obs::EventSink& events) {
+  const auto core = std::make_shared<Core>(std::move(options), disk, clock, std::move(files), events);
   if (auto prepared = prepare(*core); !prepared.ok()) return prepared.error().at("open store", core->options.path);
   core->sweeper.start(clock.steady_now());
   core->evictor.kick();
   return std::unique_ptr<Store>(std::make_unique<LocalStore>(core));
 }
 
-base::Result<std::unique_ptr<Store>> Store::open(StoreOptions options, base::Executor& disk, base::Clock& clock) {
-  return open_store(std::move(options), disk, clock, real_file_ops());
+base::Result<std::unique_ptr<Store>> Store::open(StoreOptions options, base::Executor& disk, base::Clock& clock,
+                                                 obs::EventSink& events) {
+  return open_store(std::move(options), disk, clock, real_file_ops(), events);
 }
 
 }  // namespace shoal::store

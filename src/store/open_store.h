@@ -9,6 +9,7 @@
 namespace shoal::store {
 
 [[nodiscard]] base::Result<std::unique_ptr<Store>> open_store(StoreOptions options, base::Executor& disk,
-                                                              base::Clock& clock, std::shared_ptr<FileOps> files);
+                                                              base::Clock& clock, std::shared_ptr<FileOps> files,
+                                                              obs::EventSink& events = obs::no_events());
 
 }  // namespace shoal::store

@@ -10,6 +10,7 @@
 #include "blob_identity.h"
 #include "core.h"
 #include "index_view.h"
+#include "shoal/base/disk_error.h"
 #include "shoal/obs/log.h"
 
 namespace shoal::store {
@@ -39,6 +40,7 @@ bool Scrubber::quarantine(const Condemned& blob) {
   if (!taken.ok() && taken.error().kind() != base::ErrorKind::not_found) {
     obs::warn(obs::Category::store, "quarantine {}: {}", digest.to_string(), taken.error().message());
   }
+  core.unreadable.forget(digest);
   core.space.remove_blob(blob.record.size);
   core.guard->file_removed(digest);
   core.writer->submit({[digest, record = blob.record](IndexEdit& edit) { edit.erase_blob(digest, record); },
@@ -56,7 +58,7 @@ struct Scrubber::Looking {
   base::Hasher hasher;
   std::uint64_t offset = 0;
   struct ::stat before {};
-  bool unreadable = false;
+  int unreadable = 0;  // why
 };
 
 ScrubReport Scrubber::step(std::uint64_t max_bytes) {
@@ -79,6 +81,12 @@ ScrubReport Scrubber::step(std::uint64_t max_bytes) {
     looking_.reset();
     if (budget == 0) return report;
   }
+}
+
+void Scrubber::restart() {
+  const std::lock_guard lock(mutex_);
+  looking_.reset();
+  last_.reset();
 }
 
 bool Scrubber::next_blob(ScrubReport& report) {
@@ -108,7 +116,7 @@ bool Scrubber::read_on(ScrubReport& report, std::uint64_t& budget) {
     const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(chunk.size(), budget));
     const ssize_t n = ::pread(looking_->file.fd(), chunk.data(), want, static_cast<off_t>(looking_->offset));
     if (n < 0 && errno == EINTR) continue;
-    looking_->unreadable = n < 0;
+    looking_->unreadable = n < 0 ? errno : 0;
     if (n <= 0) return true;
     const auto size = static_cast<std::uint64_t>(n);
     looking_->hasher.update(std::string_view(chunk).substr(0, size));
@@ -123,14 +131,17 @@ void Scrubber::judge(ScrubReport& report) {
   const auto digest = looking_->digest;
   const auto record = looking_->record;
   ++report.blobs;
-  if (looking_->unreadable) {  // says nothing about its bytes; the next pass tries again
-    obs::error(obs::Category::store, "scrub: {} cannot be read", digest.to_string());
+  if (looking_->unreadable != 0) {  // says nothing about its bytes; the next pass tries again
+    if (base::is_of_the_disk(looking_->unreadable)) {
+      core_.report_unreadable(digest, looking_->file, base::from_errno(looking_->unreadable, "scrub"));
+    }
     return;
   }
   struct ::stat after {};
   const bool stayed = ::fstat(looking_->file.fd(), &after) == 0 && changed_at(after) == changed_at(looking_->before);
   if (looking_->hasher.finish() == digest) {
     if (!stayed) return;  // somebody is writing there: the next pass looks again
+    core_.unreadable.forget(digest);
     BlobRecord renewed = record;
     renewed.size = looking_->offset;
     renewed.verified = core_.clock.wall_now();

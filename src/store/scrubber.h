@@ -21,6 +21,7 @@ class Scrubber {
  public:
   explicit Scrubber(Core& core) : core_(core) {}
   [[nodiscard]] ScrubReport step(std::uint64_t max_bytes);
+  void restart();  // the next step begins a pass
 
  private:
   struct Looking;  // at one blob

@@ -12,6 +12,16 @@ std::uint64_t minus(std::uint64_t a, std::uint64_t b) { return a > b ? a - b : 0
 // Eviction for min_free starts one slack above it and frees one more, so that it works ahead of need.
 std::uint64_t Space::free_slack() const { return std::min<std::uint64_t>(limits_.min_free / 20, 256ULL << 20); }
 
+void Space::set_limits(SpaceLimits limits) {
+  const std::lock_guard lock(mutex_);
+  limits_ = limits;
+}
+
+SpaceLimits Space::limits() const {
+  const std::lock_guard lock(mutex_);
+  return limits_;
+}
+
 bool Space::take(std::uint64_t bytes) {
   const std::lock_guard lock(mutex_);
   if (limits_.max_size != 0 && blobs_ + fills_ + bytes > limits_.max_size) return false;

@@ -1,5 +1,6 @@
-// Space: how many bytes the blobs and fills take, and what the filesystem has left. Counts what is on disk (the index
-// counts what is recorded; the two meet when all is quiet). Any thread; a mutex for a few instructions.
+// Space: how many bytes the blobs and fills take, and what the filesystem has left. A blob counts from the moment its
+// file is there until its file is removed by us; one whose file somebody else took away counts until its record goes.
+// (The index counts what is recorded; the two meet when all is quiet.) Any thread; a mutex for a few instructions.
 #pragma once
 
 #include <atomic>
@@ -24,6 +25,8 @@ struct SpaceUse {
 class Space {
  public:
   explicit Space(SpaceLimits limits) : limits_(limits) {}
+  void set_limits(SpaceLimits limits);
+  [[nodiscard]] SpaceLimits limits() const;
 
   // Takes room for bytes of a fill; false: max_size or min_free would not hold.
   [[nodiscard]] bool take(std::uint64_t bytes);
@@ -49,8 +52,8 @@ class Space {
   [[nodiscard]] std::uint64_t above(double watermark, unsigned slack_shares, std::uint64_t extra) const;  // locked
   [[nodiscard]] std::uint64_t free_slack() const;
 
-  const SpaceLimits limits_;
   mutable std::mutex mutex_;
+  SpaceLimits limits_;
   std::uint64_t blobs_ = 0;
   std::uint64_t fills_ = 0;
   std::uint64_t free_ = UINT64_MAX;  // moves with take() and remove_blob() between samples

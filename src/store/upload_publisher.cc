@@ -33,11 +33,16 @@ void UploadPublisher::drain() {
   for (auto& item : batch) submit(std::move(item));
   const std::lock_guard lock(mutex_);
   running_ = false;
-  // With nothing of ours on the way, nobody would wake what was deferred: a fill or a removal is at its place, briefly.
-  if (in_commit_ == 0) {
-    std::move(deferred_.begin(), deferred_.end(), std::back_inserter(queue_));
-    deferred_.clear();
-  }
+  start();
+}
+
+// The place of that digest is free.
+void UploadPublisher::wake(const base::Digest& digest) {
+  const std::lock_guard lock(mutex_);
+  const auto waiting = [&digest](const FinishedUpload& upload) { return !(upload.digest == digest); };
+  const auto first = std::stable_partition(deferred_.begin(), deferred_.end(), waiting);
+  std::move(first, deferred_.end(), std::back_inserter(queue_));
+  deferred_.erase(first, deferred_.end());
   start();
 }
 
@@ -47,13 +52,15 @@ UploadPublisher::Batch UploadPublisher::take() {
   while (!queue_.empty() && batch.size() < kMaxBatch) {
     auto upload = std::move(queue_.front());
     queue_.pop_front();
-    if (core_.guard->begin_publication(upload.digest)) {
+    auto free = [weak = core_.weak_from_this(), digest = upload.digest] {
+      if (const auto core = weak.lock()) core->publisher.wake(digest);
+    };
+    if (core_.guard->begin_publication(upload.digest, std::move(free))) {
       batch.push_back({std::move(upload)});
     } else {
       deferred_.push_back(std::move(upload));
     }
   }
-  in_commit_ += batch.size();
   return batch;
 }
 
@@ -108,6 +115,7 @@ void UploadPublisher::move_each(Batch& batch, bool sync_all) {
       item.error = done.error();
       continue;
     }
+    core_.unreadable.forget(digest);
     core_.space.fill_to_blob(item.upload.size);
     const auto st = files.stat(core_.layout.blob(digest));
     if (!st.ok()) {
@@ -116,6 +124,7 @@ void UploadPublisher::move_each(Batch& batch, bool sync_all) {
       continue;
     }
     const auto now = core_.clock.wall_now();
+    item.replaced = counted_bytes(core_, digest);
     item.record = {.size = item.upload.size, .verified = now, .last_use = now, .uses = 1};
     set_identity(item.record, *st);
   }
@@ -166,6 +175,8 @@ void UploadPublisher::submit(Item item) {
                             if (shared->move && core_.files->remove(core_.layout.blob(shared->upload.digest)).ok()) {
                               core_.space.remove_blob(shared->upload.size);
                             }
+                          } else {
+                            core_.space.remove_blob(shared->replaced);
                           }
                           finished(*shared);
                         }});
@@ -187,12 +198,6 @@ void UploadPublisher::finished(Item& item) {
   } else {
     upload.answer({});
   }
-  const std::lock_guard lock(mutex_);
-  --in_commit_;
-  if (deferred_.empty()) return;
-  std::move(deferred_.begin(), deferred_.end(), std::back_inserter(queue_));
-  deferred_.clear();
-  start();
 }
 
 }  // namespace shoal::store

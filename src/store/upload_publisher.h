@@ -43,10 +43,12 @@ class UploadPublisher {
     bool move = true;                       // false: the blob is there already, only the link is new
     std::optional<base::Error> error = {};  // and it will not be published
     BlobRecord record = {};
+    std::uint64_t replaced = 0;  // bytes that Space counts for the record of before
   };
   using Batch = std::vector<Item>;
 
   void start();  // locked
+  void wake(const base::Digest& digest);
   void drain();
   [[nodiscard]] Batch take();
   void publish(Batch& batch);
@@ -62,7 +64,6 @@ class UploadPublisher {
   std::deque<FinishedUpload> queue_;
   std::vector<FinishedUpload> deferred_;  // somebody else is at their place under blobs/
   bool running_ = false;
-  std::size_t in_commit_ = 0;  // items of ours that wait for the index
 };
 
 }  // namespace shoal::store

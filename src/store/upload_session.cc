@@ -10,7 +10,6 @@ namespace shoal::store {
 namespace {
 
 constexpr std::size_t kHashChunk = 1ULL << 20;        // a turn
-constexpr std::uint64_t kWriteBackStep = 8ULL << 20;  // so that the last sync is short
 constexpr std::uint64_t kRememberFrom = 64ULL << 10;  // smaller ones are remembered when their holder goes
 constexpr std::uint64_t kSyncAloneFrom = 1ULL << 20;  // larger ones do not hold up a batch
 
@@ -129,7 +128,10 @@ base::Result<void> UploadSession::need_file() {
 void UploadSession::append(const std::string& bytes, Answer<std::uint64_t> answer) {
   auto written = need_file();
   if (written.ok()) written = write(bytes);
-  if (!written.ok()) return answer(written.error().at("upload", id_));
+  if (!written.ok()) {
+    if (written.error().kind() == base::ErrorKind::full) core_.tell_not_taken(written.error().message());
+    return answer(written.error().at("upload", id_));
+  }
   hasher_.update(bytes);
   length_ += bytes.size();
   if (length_ - written_back_ >= kWriteBackStep) {
@@ -154,6 +156,7 @@ base::Result<void> UploadSession::write(const std::string& bytes) {
   }
   if (!written.ok()) {
     space.give_back(bytes.size());
+    core_.health.write_failed(written.error());
     tail_ = true;
     (void)cut_tail();  // finish() tries again
   }

@@ -29,34 +29,54 @@ bool is_fixed(const RetentionOptions& options, std::string_view repository, std:
   });
 }
 
-std::vector<registry::Artifact> tagged_artifacts(const store::Store& store, const std::string& repository) {
+// An error when something cannot be read: what is not seen would look like something that no rule keeps.
+base::Result<std::vector<registry::Artifact>> tagged_artifacts(const store::Hosted& hosted,
+                                                               const std::string& repository) {
   std::map<base::Digest, registry::Artifact> by_digest;
   std::string last;
   for (;;) {
-    const auto page = store.list_tags(repository, last, kPage);
-    for (const auto& [tag, record] : page) {
+    const auto page = hosted.read_tagged(repository, last, kPage);
+    if (!page) return page.error();
+    for (const auto& [tag, record] : *page) {
       auto& artifact =
           by_digest.try_emplace(record.digest, registry::Artifact{record.digest, {}, {}, {}}).first->second;
       artifact.tags.push_back(tag);
       artifact.pushed = std::max(artifact.pushed, record.fetched);
     }
-    if (page.size() < kPage) break;
-    last = page.back().first;
+    if (page->size() < kPage) break;
+    last = page->back().first;
   }
   std::vector<registry::Artifact> artifacts;
   artifacts.reserve(by_digest.size());
-  for (auto& [digest, artifact] : by_digest) artifacts.push_back(std::move(artifact));
+  for (auto& [digest, artifact] : by_digest) {
+    const auto pulled = hosted.last_pull(digest);
+    if (!pulled) return pulled.error();
+    artifact.pulled = *pulled;
+    artifacts.push_back(std::move(artifact));
+  }
   return artifacts;
 }
 
 }  // namespace
 
-struct RetentionRun::Found {
-  std::string repository;  // "": that was the last
-  bool concerned = false;
-  std::size_t artifacts = 0;
-  std::vector<Going> tags;
-};
+base::Result<RetentionPlan> plan_retention(const store::Hosted& hosted, const RetentionOptions& options,
+                                           const std::string& repository, base::WallTime now) {
+  RetentionPlan plan;
+  plan.concerned = concerned(options, repository);
+  if (!plan.concerned) return plan;
+  const auto artifacts = tagged_artifacts(hosted, repository);
+  if (!artifacts) return artifacts.error();
+  plan.artifacts = artifacts->size();
+  auto going = registry::not_retained(options.rules, repository, *artifacts, now);
+  std::sort(going.begin(), going.end());
+  for (const auto& artifact : *artifacts) {
+    if (!std::binary_search(going.begin(), going.end(), artifact.digest)) continue;
+    for (const auto& tag : artifact.tags) {
+      if (!is_fixed(options, repository, tag)) plan.tags.emplace_back(tag, artifact.digest);
+    }
+  }
+  return plan;
+}
 
 RetentionRun::RetentionRun(store::Store& store, base::Executor& strand, base::Clock& clock, RetentionOptions options)
     : store_(store), strand_(strand), clock_(clock), options_(std::move(options)) {}
@@ -76,38 +96,25 @@ void RetentionRun::next_repository() {
 }
 
 void RetentionRun::look() {
-  Found found;
-  const auto next = store_.hosted().list_hosted(repository_, 1);
-  if (next.empty()) return planned(std::move(found));
-  found.repository = next.front();
-  found.concerned = concerned(options_, found.repository);
-  if (!found.concerned) return planned(std::move(found));
-  auto artifacts = tagged_artifacts(store_, found.repository);
-  for (auto& artifact : artifacts) artifact.pulled = store_.hosted().last_pull(artifact.digest);
-  found.artifacts = artifacts.size();
-  auto going = registry::not_retained(options_.rules, found.repository, artifacts, clock_.wall_now());
-  std::sort(going.begin(), going.end());
-  for (const auto& artifact : artifacts) {
-    if (!std::binary_search(going.begin(), going.end(), artifact.digest)) continue;
-    for (const auto& tag : artifact.tags) {
-      if (!is_fixed(options_, found.repository, tag)) found.tags.push_back({tag, artifact.digest});
-    }
-  }
-  planned(std::move(found));
+  const auto next = store_.hosted().read_hosted(repository_, 1);
+  if (!next) return finish(next.error());
+  if (next->empty()) return finish({});
+  repository_ = next->front();
+  auto plan = plan_retention(store_.hosted(), options_, repository_, clock_.wall_now());
+  if (!plan) return finish(plan.error());
+  planned(std::move(*plan));
 }
 
-void RetentionRun::planned(Found found) {
-  if (found.repository.empty()) return finish({});
-  repository_ = std::move(found.repository);
-  if (found.concerned) ++report_.repositories;
-  report_.artifacts += found.artifacts;
-  report_.tags_removed += found.tags.size();
-  for (const auto& going : found.tags) {
-    if (report_.names.size() < kMaxNames) report_.names.push_back(repository_ + ":" + going.tag);
+void RetentionRun::planned(RetentionPlan plan) {
+  if (plan.concerned) ++report_.repositories;
+  report_.artifacts += plan.artifacts;
+  report_.tags_removed += plan.tags.size();
+  for (const auto& [tag, digest] : plan.tags) {
+    if (report_.names.size() < kMaxNames) report_.names.push_back(repository_ + ":" + tag);
   }
-  if (options_.dry_run || found.tags.empty()) return next_repository();
-  obs::info(obs::Category::store, "retention: {} of the tags of {} go", found.tags.size(), repository_);
-  going_ = std::move(found.tags);
+  if (options_.dry_run || plan.tags.empty()) return next_repository();
+  obs::info(obs::Category::store, "retention: {} of the tags of {} go", plan.tags.size(), repository_);
+  going_ = std::move(plan.tags);
   remove_some();
 }
 
@@ -117,10 +124,12 @@ void RetentionRun::remove_some() {
     going_.pop_back();
     ++removing_;
     // Whoever moved the tag since it was looked at has been told that it is there.
-    store_.hosted().remove_tag_of(
-        repository_, going.tag, going.digest, strand_, [watch = life_.watch(), this](base::Result<void> result) {
+    store_.hosted().release_tag(
+        repository_, going.first, going.second, strand_,
+        [watch = life_.watch(), this, tag = going.first](base::Result<void> result) {
           if (watch.gone() || !done_) return;
           --removing_;
+          if (result && !store_.find_tag(repository_, tag)) tell_removed(tag);
           if (!result && result.error().kind() != base::ErrorKind::not_found) {  // not found: somebody was faster
             return finish(result.error());
           }
@@ -128,6 +137,17 @@ void RetentionRun::remove_some() {
           remove_some();
         });
   }
+}
+
+void RetentionRun::tell_removed(const std::string& tag) {
+  if (!options_.events->wants(obs::EventKind::remove, obs::EventObject::tag)) return;
+  obs::Event event;
+  event.kind = obs::EventKind::remove;
+  event.object = obs::EventObject::tag;
+  event.repository = repository_;
+  event.tag = tag;
+  event.reason = "retention";
+  options_.events->publish(std::move(event));
 }
 
 void RetentionRun::finish(base::Result<void> result) {

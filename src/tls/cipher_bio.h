@@ -1,12 +1,19 @@
 // The BIO between an SSL and a TlsStream: reads take from `held` and `arriving`, writes append to `out`; neither ever
 // waits. Reading makes OpenSSL write too (the answer to a KeyUpdate, an alert that refuses a renegotiation): reads find
 // nothing while `out` is full, so that a peer who sends and never reads cannot make it grow.
+//
+// With SSL_OP_ENABLE_KTLS, OpenSSL offers the keys of what it sends once the handshake has them. If they are taken,
+// what it writes afterwards are no records but what goes into them: `out` is then of one type at a time, and
+// application data does not come this way at all.
 #pragma once
 
 #include <openssl/bio.h>
 
+#include <cstdint>
 #include <string>
 #include <string_view>
+
+#include "shoal/base/unique_function.h"
 
 namespace shoal::tls {
 
@@ -18,6 +25,12 @@ struct CipherBytes {
   std::string held;           // came before, not yet taken; before `arriving`
   std::string out;
   bool limited = false;  // once the session is open: what a handshake writes is bounded by itself
+
+  // A tls12_crypto_info_* of linux/tls.h. True: the kernel has it, and all that was in `out` has left before.
+  base::UniqueFunction<bool(std::string_view keys)> to_kernel;
+  bool in_kernel = false;
+  std::uint8_t type = 0;       // of what is in `out`, in_kernel
+  std::uint8_t next_type = 0;  // of what OpenSSL writes next
 
   [[nodiscard]] bool full() const { return limited && out.size() > kFull; }
 };

@@ -81,7 +81,53 @@ base::Result<void> load_client_ca(SSL_CTX* context, const ServerOptions& options
   return {};
 }
 
+bool is_members(X509_STORE* members, X509_STORE_CTX* shown) {
+  const std::unique_ptr<X509_STORE_CTX, decltype(&X509_STORE_CTX_free)> check(X509_STORE_CTX_new(),
+                                                                              &X509_STORE_CTX_free);
+  const bool good = check != nullptr &&
+                    X509_STORE_CTX_init(check.get(), members, X509_STORE_CTX_get0_cert(shown),
+                                        X509_STORE_CTX_get0_untrusted(shown)) == 1 &&
+                    X509_STORE_CTX_set_default(check.get(), "ssl_client") == 1 && X509_verify_cert(check.get()) == 1;
+  ERR_clear_error();
+  return good;
+}
+
+// Once for each full handshake with a certificate. The result that OpenSSL keeps with the session, and in its tickets,
+// says whether it is a member's: X509_V_OK. A resumed session has no chain to look at again.
+int judge_certificate(X509_STORE_CTX* shown, void* context) {
+  const auto& impl = *static_cast<const ServerContext::Impl*>(context);
+  if (is_members(impl.members.get(), shown)) {
+    X509_STORE_CTX_set_error(shown, X509_V_OK);
+    return 1;
+  }
+  if (impl.client_auth != ClientAuth::none && X509_verify_cert(shown) != 1) return 0;
+  X509_STORE_CTX_set_error(shown, X509_V_ERR_APPLICATION_VERIFICATION);
+  return 1;
+}
+
+// Nobody was asked for a certificate before: a client that shows one of another CA is not turned away.
+base::Result<void> load_members_ca(ServerContext::Impl& impl, const ServerOptions& options) {
+  if (options.members_ca_file.empty()) return {};
+  impl.client_auth = options.client_auth;
+  impl.members.reset(X509_STORE_new());
+  if (impl.members == nullptr || X509_STORE_load_file(impl.members.get(), options.members_ca_file.c_str()) != 1) {
+    return unusable("TLS CA of members", options.members_ca_file);
+  }
+  SSL_CTX* const context = impl.context.get();
+  if (SSL_CTX_get_client_CA_list(context) == nullptr) SSL_CTX_set_client_CA_list(context, sk_X509_NAME_new_null());
+  (void)SSL_add_file_cert_subjects_to_stack(SSL_CTX_get_client_CA_list(context), options.members_ca_file.c_str());
+  ERR_clear_error();  // the list is a hint for clients
+  SSL_CTX_set_verify(context, SSL_CTX_get_verify_mode(context) | SSL_VERIFY_PEER, nullptr);
+  SSL_CTX_set_cert_verify_callback(context, judge_certificate, &impl);
+  return {};
+}
+
 }  // namespace
+
+bool shows_members_certificate(const ServerContext::Impl& context, const SSL* ssl) {
+  return context.members != nullptr && SSL_get0_peer_certificate(ssl) != nullptr &&
+         SSL_get_verify_result(ssl) == X509_V_OK;
+}
 
 std::string take_ssl_error() {
   const auto error = ERR_get_error();
@@ -96,6 +142,8 @@ ServerContext::~ServerContext() = default;
 
 std::chrono::system_clock::time_point ServerContext::expires() const { return impl_->expires; }
 
+bool ServerContext::kernel_makes_records() const { return impl_->ktls; }
+
 base::Result<std::shared_ptr<const ServerContext>> ServerContext::load(const ServerOptions& options) {
   ERR_clear_error();
   auto impl = std::make_unique<Impl>();
@@ -107,6 +155,8 @@ base::Result<std::shared_ptr<const ServerContext>> ServerContext::load(const Ser
   }
   SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
                                    SSL_OP_PRIORITIZE_CHACHA);
+  impl->ktls = options.ktls && net::kernel_makes_tls_records();
+  if (options.ktls) SSL_CTX_set_options(context, SSL_OP_ENABLE_KTLS);
   SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   // Resumption is by tickets, whose keys live and die with this context.
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
@@ -116,6 +166,7 @@ base::Result<std::shared_ptr<const ServerContext>> ServerContext::load(const Ser
   SSL_CTX_set_default_passwd_cb(context, no_passphrase);
   if (auto loaded = load_certificate(context, options); !loaded) return loaded.error();
   if (auto loaded = load_client_ca(context, options); !loaded) return loaded.error();
+  if (auto loaded = load_members_ca(*impl, options); !loaded) return loaded.error();
   impl->expires = not_after(context);
   return std::shared_ptr<const ServerContext>(std::make_shared<ServerContext>(std::move(impl)));
 }

@@ -53,6 +53,11 @@ TlsStream::TlsStream(std::unique_ptr<net::Stream> plain, std::shared_ptr<const S
     enter(State::broken);
     return;
   }
+  // In this order: without ktls nobody has tried yet what the kernel can, and here is no place to.
+  const bool wanted = (SSL_CTX_get_options(context_->impl().context.get()) & SSL_OP_ENABLE_KTLS) != 0;
+  if (wanted && plain_->kernel_tls() != nullptr) {
+    bytes_.to_kernel = [this](std::string_view keys) { return give_to_kernel(keys); };
+  }
   BIO* const bio = make_cipher_bio(bytes_);
   SSL_set_bio(ssl_.get(), bio, bio);
   SSL_set_accept_state(ssl_.get());
@@ -179,6 +184,7 @@ bool TlsStream::shake_hands() {
   if (done != 1) return false;
   timer_.cancel();
   enter(State::open);
+  certified_ = shows_members_certificate(context_->impl(), ssl_.get());
   bytes_.limited = true;
   if (ready_) flush_on_writable();
   return true;
@@ -252,7 +258,8 @@ void TlsStream::fail(base::Error error) {
 bool TlsStream::flush() {
   if (bytes_.out.empty()) return true;
   const std::string_view part = bytes_.out;
-  const auto sent = plain_->write_some({&part, 1});
+  const auto sent =
+      bytes_.in_kernel ? plain_->kernel_tls()->write_record(bytes_.type, part) : plain_->write_some({&part, 1});
   if (!sent) return false;
   if (*sent == part.size()) {
     let_go(bytes_.out);
@@ -284,6 +291,25 @@ void TlsStream::on_writable(base::UniqueFunction<void()> ready) {
   if (state_ != State::handshaking) flush_on_writable();
 }
 
+// OpenSSL asks in the handshake. What it has encrypted itself must have left before.
+bool TlsStream::give_to_kernel(std::string_view keys) {
+  return flush() && bytes_.out.empty() && plain_->kernel_tls()->begin(keys);
+}
+
+// Bytes at the beginning of what is offered that left before, but were not reported.
+std::optional<std::size_t> TlsStream::owed(std::size_t offered) {
+  if (owed_ == 0) return std::nullopt;
+  const auto left = std::min(owed_, offered);
+  owed_ -= left;
+  return left;
+}
+
+base::Result<std::size_t> TlsStream::taken_by_kernel(base::Result<std::size_t> sent) {
+  if (!sent || *sent == 0 || plain_->kernel_tls()->settled()) return sent;
+  owed_ = *sent;
+  return std::size_t{0};
+}
+
 // True: all of it is in the plain stream; false: it is encrypted and waits for room.
 base::Result<bool> TlsStream::encrypt(std::string_view bytes) {
   ERR_clear_error();
@@ -300,6 +326,12 @@ base::Result<std::size_t> TlsStream::write_some(std::span<const std::string_view
   if (state_ == State::handshaking) return std::size_t{0};
   if (!flush()) return broken_error();
   if (!bytes_.out.empty()) return std::size_t{0};
+  if (bytes_.in_kernel) {
+    std::size_t size = 0;
+    for (const auto part : parts) size += part.size();
+    if (const auto left = owed(size)) return *left;
+    return taken_by_kernel(plain_->write_some(parts));
+  }
   std::size_t taken = 0;
   std::size_t gathered = 0;  // small parts leave in one record
   char* const scratch = write_scratch();
@@ -341,17 +373,14 @@ base::Result<std::size_t> TlsStream::send_file(const base::File& file, std::uint
   if (state_ == State::handshaking || size == 0) return std::size_t{0};
   if (!flush()) return broken_error();
   if (!bytes_.out.empty()) return std::size_t{0};
-  if (owed_ > 0) {
-    const auto left = std::min(owed_, size);
-    owed_ -= left;
-    return left;
-  }
+  if (const auto left = owed(size)) return *left;
+  if (bytes_.in_kernel) return taken_by_kernel(plain_->send_file(file, offset, size));
   char* const scratch = write_scratch();
   ssize_t got = 0;
   do {
     got = ::pread(file.fd(), scratch, std::min(size, kBatch), static_cast<off_t>(offset));
   } while (got < 0 && errno == EINTR);
-  if (got < 0) return base::from_errno(errno, "read");
+  if (got < 0) return net::unreadable(errno);
   if (got == 0) return base::Error(base::ErrorKind::corrupt, "read: the file is shorter than its record says");
   const auto n = static_cast<std::size_t>(got);
   auto left = encrypt({scratch, n});

@@ -5,9 +5,13 @@
 // Writing: what the caller gives is encrypted a batch at a time and reported as taken only when all of its records are
 // in the plain stream, so that whoever closes after the last byte was taken loses nothing. owed_ counts what is
 // encrypted but not reported: the caller gives those bytes again, and they are skipped.
+//
+// Where the kernel makes the records (kTLS), bytes and files go straight to the plain stream, and OpenSSL is left with
+// what arrives, and with its own messages.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -33,6 +37,7 @@ class TlsStream final : public net::Stream {
   void reset() override;
   void shutdown_write() override;
   const net::Address& peer() const override { return plain_->peer(); }
+  bool certified() const override { return certified_; }
 
  private:
   enum class State : std::uint8_t { handshaking, open, broken };
@@ -51,6 +56,9 @@ class TlsStream final : public net::Stream {
   void fail_handshake();
   [[nodiscard]] bool flush();
   void flush_on_writable();
+  [[nodiscard]] bool give_to_kernel(std::string_view keys);
+  [[nodiscard]] std::optional<std::size_t> owed(std::size_t offered);
+  [[nodiscard]] base::Result<std::size_t> taken_by_kernel(base::Result<std::size_t> sent);
   [[nodiscard]] base::Result<bool> encrypt(std::string_view bytes);
   [[nodiscard]] base::Error broken_error() const;
 
@@ -74,6 +82,7 @@ class TlsStream final : public net::Stream {
   bool waits_for_room_ = false;   // on_writable of the plain stream is asked for
   bool pumping_ = false;          // the user's reader, or OpenSSL, is below us on the stack
   bool pump_posted_ = false;
+  bool certified_ = false;
   base::Lifetime life_;
 };
 

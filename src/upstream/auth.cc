@@ -1,7 +1,8 @@
-#include "auth.h"
+#include "shoal/upstream/auth.h"
 
 #include <algorithm>
 
+#include "shoal/base/base64.h"
 #include "shoal/base/digest.h"
 #include "shoal/base/format.h"
 #include "shoal/fetch/url.h"
@@ -10,23 +11,6 @@
 
 namespace shoal::upstream {
 namespace {
-
-std::string base64(std::string_view bytes) {
-  static constexpr char kAlphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  out.reserve((bytes.size() + 2) / 3 * 4);
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    const auto at = [&](std::size_t k) -> std::uint32_t {
-      return i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0;
-    };
-    const std::uint32_t three = (at(0) << 16) | (at(1) << 8) | at(2);
-    out.push_back(kAlphabet[three >> 18]);
-    out.push_back(kAlphabet[(three >> 12) & 63]);
-    out.push_back(i + 1 < bytes.size() ? kAlphabet[(three >> 6) & 63] : '=');
-    out.push_back(i + 2 < bytes.size() ? kAlphabet[three & 63] : '=');
-  }
-  return out;
-}
 
 bool is_ip(std::string_view host) {
   return host.find(':') != std::string_view::npos || host.find_first_not_of("0123456789.") == std::string_view::npos;
@@ -82,13 +66,13 @@ bool realm_trusted(std::string_view realm, std::string_view registry_url, const 
 }
 
 std::string basic_authorization(const Credentials& credentials) {
-  return "Basic " + base64(credentials.username + ":" + credentials.password);
+  return "Basic " + base::base64(credentials.username + ":" + credentials.password);
 }
 
 TokenWant make_token_want(const AuthChallenge& challenge, std::string_view registry_url, std::string_view repository,
-                          const UpstreamOptions& options) {
+                          const UpstreamOptions& options, std::string_view actions) {
   TokenWant want;
-  const std::string scope = base::format("repository:{}:pull", repository);
+  const std::string scope = base::format("repository:{}:{}", repository, actions);
   const Credentials& credentials = options.credentials;
   const bool trusted = realm_trusted(challenge.realm, registry_url, options.auth_realms);
   const bool with_credentials = !credentials.username.empty() && trusted;

@@ -19,6 +19,7 @@ class BlobGetCall final : public Call::Impl, private Answer {
   BlobGetCall(CallContext c, Ask ask, std::uint64_t offset, std::optional<std::uint64_t> expected_size, BlobSink& sink,
               base::UniqueFunction<void(const std::string&)> served)
       : state_(c.state),
+        loop_(c.loop),
         offset_(offset),
         expected_size_(expected_size),
         sink_(sink),
@@ -29,7 +30,10 @@ class BlobGetCall final : public Call::Impl, private Answer {
         c.loop, [this] { exchange_.start(); }, &granted);
     if (granted) exchange_.start();
   }
-  void resume() override { exchange_.resume(); }
+  void resume() override {
+    paused_ = false;
+    if (!waits_) exchange_.resume();
+  }
 
  private:
   std::optional<Failure> on_accept(const fetch::ResponseHead& head, const std::string& url,
@@ -50,8 +54,18 @@ class BlobGetCall final : public Call::Impl, private Answer {
       return {.flow = fetch::Flow::go_on, .failure = bad(base::format("more than {} bytes", *end_))};
     }
     at_ += bytes.size();
-    state_->note_blob_bytes(bytes.size());
-    return {.flow = sink_.on_data(bytes), .failure = std::nullopt};
+    if (const auto wait = state_->note_blob_bytes(bytes.size()); wait.count() > 0) {
+      waits_ = true;
+      timer_ = loop_.schedule(wait, [this] {
+        waits_ = false;
+        if (!paused_) exchange_.resume();
+      });
+    }
+    const auto alive = life_.watch();
+    const auto flow = sink_.on_data(bytes);
+    if (alive.gone()) return {.flow = flow, .failure = std::nullopt};
+    paused_ = flow == fetch::Flow::pause;
+    return {.flow = waits_ ? fetch::Flow::pause : flow, .failure = std::nullopt};
   }
   std::optional<Failure> on_whole() override {
     if (end_ && at_ != *end_) return bad(base::format("ended after {} of {} bytes", at_, *end_));
@@ -59,6 +73,7 @@ class BlobGetCall final : public Call::Impl, private Answer {
   }
   bool committed() const override { return started_; }
   void on_done(std::optional<Failure> failure) override {
+    timer_.cancel();
     ticket_.reset();
     sink_.on_end(std::move(failure));
   }
@@ -67,6 +82,7 @@ class BlobGetCall final : public Call::Impl, private Answer {
   }
 
   std::shared_ptr<SharedState> state_;  // shared with the other loops
+  base::Loop& loop_;
   std::uint64_t offset_;
   std::optional<std::uint64_t> expected_size_;
   BlobSink& sink_;
@@ -75,8 +91,12 @@ class BlobGetCall final : public Call::Impl, private Answer {
   std::uint64_t at_ = 0;
   std::optional<std::uint64_t> end_;
   bool started_ = false;
+  bool paused_ = false;  // by the sink
+  bool waits_ = false;   // for max_rate
+  base::Timer timer_;
   Exchange exchange_;
   std::unique_ptr<FetchQueue::Ticket> ticket_;
+  base::Lifetime life_;
 };
 
 // HEAD; where that is refused (some registries redirect it to a storage that refuses HEAD), GET of one byte.

@@ -48,6 +48,7 @@ void Exchange::try_url() {
   rounds_ = 0;
   renewed_ = false;
   asked_for_challenge_ = false;
+  challenged_ = false;
   authorise();
 }
 
@@ -89,12 +90,28 @@ void Exchange::authorise_bearer(const AuthChallenge& challenge) {
   }
   token_was_cached_ = false;
   auto entered = state_->tokens().wait(want_.key, loop_, [this](Outcome<std::string> outcome) {
-    if (auto* failure = std::get_if<Failure>(&outcome)) return url_failed(std::move(*failure));
+    if (auto* failure = std::get_if<Failure>(&outcome)) return no_token(std::move(*failure));
     authorization_ = "Bearer " + std::get<std::string>(outcome);
     send();
   });
   token_wait_ = std::move(entered.wait);
   if (entered.request) state_->request_token(want_);
+}
+
+// The registry may name another token server by now, or want no tokens any more: it was not asked.
+void Exchange::no_token(Failure failure) {
+  if (challenged_ || !used_) return url_failed(std::move(failure));
+  challenged_ = true;
+  state_->forget_challenge(url_, *used_);
+  used_.reset();
+  sent_ = Sent::nothing;
+  authorization_.clear();
+  send();
+}
+
+void Exchange::learn(const AuthChallenge& challenge) {
+  challenged_ = true;
+  state_->learn_challenge(url_, challenge);
 }
 
 fetch::Request Exchange::make_request(std::string method, const std::string& path) const {
@@ -194,7 +211,7 @@ void Exchange::unauthorized() {
         return denied("wants a user name and password, and none are configured");
       }
       if (challenged.challenge == used_) return denied("refused us");
-      state_->learn_challenge(url_, *challenged.challenge);
+      learn(*challenged.challenge);
       return authorise();
     }
     case Sent::basic:
@@ -217,7 +234,7 @@ void Exchange::renew(const Challenged& challenged) {
   if (sent_ == Sent::token) {
     state_->tokens().drop(want_.key, authorization_.substr(std::string_view("Bearer ").size()));
   }
-  if (challenged.challenge) state_->learn_challenge(url_, *challenged.challenge);
+  if (challenged.challenge) learn(*challenged.challenge);
   authorise();
 }
 

@@ -5,6 +5,7 @@
 //                                                -> 401: learn the challenge, once more with what it asks for
 //                                                -> 401 with a cached token, or insufficient scope: renew once
 //                                                -> other: judge_status
+//   a challenge from before that leads to no token may be out of date: forgotten, and asked without
 // A failure of a URL (unavailable, timeout, bad_answer) leads to the next one while nothing has reached the caller.
 #pragma once
 
@@ -13,9 +14,9 @@
 #include <string>
 #include <vector>
 
-#include "auth.h"
 #include "shared_state.h"
 #include "shoal/base/loop.h"
+#include "shoal/upstream/auth.h"
 
 namespace shoal::upstream {
 
@@ -65,6 +66,8 @@ class Exchange final : private fetch::Sink {
   void try_url();
   void authorise();
   void authorise_bearer(const AuthChallenge& challenge);
+  void no_token(Failure failure);
+  void learn(const AuthChallenge& challenge);
   void send();
   void ask_for_challenge();
   void decide();        // on a head that is not 2xx, and the beginning of its body
@@ -96,6 +99,7 @@ class Exchange final : private fetch::Sink {
   bool token_was_cached_ = false;
   bool asked_for_challenge_ = false;
   bool renewed_ = false;
+  bool challenged_ = false;  // by this URL, in this exchange; else the challenge is one that was remembered
   unsigned rounds_ = 0;
 
   std::unique_ptr<TokenCache::Wait> token_wait_;

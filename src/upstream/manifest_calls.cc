@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "calls.h"
 #include "exchange.h"
 #include "judge.h"
@@ -20,6 +22,11 @@ Ask manifest_ask(std::string method, std::string_view repository, std::string_vi
 std::optional<base::Digest> parse_digest(std::string_view text) {
   auto digest = base::Digest::parse(text);
   return digest.ok() ? std::optional(*digest) : std::nullopt;
+}
+
+// By tag the canonical name is the sha256 one, whatever upstream calls it.
+base::Digest canonical(const base::Digest& digest, std::string_view bytes) {
+  return digest.algorithm() == base::HashAlgorithm::sha256 ? digest : base::digest_of(bytes);
 }
 
 class ManifestHeadCall final : public Call::Impl, private Answer {
@@ -112,11 +119,17 @@ class ManifestGetCall final : public Call::Impl, private Answer {
       return bad(base::format("Docker-Content-Digest {} for a manifest that is {}", claimed_->to_string(),
                               digest.to_string()));
     }
+    digest_ = digest;
+    if (body_.size() > kReadOnLoop) {
+      // Another URL may do better than an error page.
+      const auto first = body_.find_first_not_of(" \t\r\n");
+      if (first == std::string::npos || body_[first] != '{') return bad("not a manifest: no JSON object");
+      unread_ = Manifest::Unread{about_, content_type_, !wanted_};
+      return std::nullopt;
+    }
     auto view = registry::parse_manifest(body_);
     if (!view.ok()) return bad("not a manifest: " + view.error().message());
-    // By tag the canonical name is the sha256 one, whatever upstream calls it.
-    const bool canonical = wanted_.has_value() || digest.algorithm() == base::HashAlgorithm::sha256;
-    digest_ = canonical ? digest : base::digest_of(body_);
+    if (!wanted_) digest_ = canonical(digest, body_);
     media_type_ = registry::manifest_media_type(content_type_, *view);
     return std::nullopt;
   }
@@ -127,18 +140,33 @@ class ManifestGetCall final : public Call::Impl, private Answer {
     done(Manifest{.digest = *digest_,
                   .media_type = std::move(media_type_),
                   .bytes = std::make_shared<const std::string>(std::move(body_)),
-                  .warnings = std::move(warnings_)});
+                  .warnings = std::move(warnings_),
+                  .unread = std::move(unread_)});
   }
 
   std::optional<base::Digest> wanted_, claimed_, digest_;
   Registry::Done<Manifest> done_;
   std::string about_, content_type_, media_type_, body_;
   std::vector<std::string> warnings_;
+  std::optional<Manifest::Unread> unread_;
   std::optional<base::Hasher> hasher_;
   Exchange exchange_;
 };
 
 }  // namespace
+
+Outcome<Manifest> read_large(Manifest manifest) {
+  if (!manifest.unread) return manifest;
+  const auto unread = *std::exchange(manifest.unread, std::nullopt);
+  const auto view = registry::parse_manifest(*manifest.bytes);
+  if (!view.ok()) {
+    return make_failure(Failure::Kind::bad_answer, 200,
+                        base::format("{}: not a manifest: {}", unread.about, view.error().message()));
+  }
+  if (unread.by_tag) manifest.digest = canonical(manifest.digest, *manifest.bytes);
+  manifest.media_type = registry::manifest_media_type(unread.content_type, *view);
+  return manifest;
+}
 
 Call start_manifest_head(CallContext context, std::string_view repository, std::string_view reference,
                          Registry::Done<ManifestHead> done) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "judge.h"
+#include "shoal/base/format.h"
 #include "shoal/fetch/url.h"
 #include "shoal/obs/log.h"
 
@@ -11,8 +12,16 @@ namespace {
 
 using obs::Category;
 
-constexpr std::chrono::minutes kTellDeniedEvery{10};  // clients can repeat such requests at will
-constexpr std::chrono::seconds kLongRateLimit{10};    // shorter ones are ridden out
+constexpr std::chrono::minutes kTellEvery{10};      // clients can repeat such requests at will
+constexpr std::chrono::seconds kLongRateLimit{10};  // shorter ones are ridden out
+constexpr std::chrono::seconds kRateFor{1};         // looked up so often
+
+// Is it time to tell of it again? `told`: when the log did last.
+bool due(std::optional<base::WallTime>& told, base::WallTime now) {
+  if (told && now >= *told && now - *told < kTellEvery) return false;
+  told = now;
+  return true;
+}
 
 }  // namespace
 
@@ -36,16 +45,40 @@ void SharedState::set_options(UpstreamOptions options) {
       options_->tls.ca_file != options.tls.ca_file || options_->tls.verify != options.tls.verify) {
     challenges_.clear();
     tokens_.clear();
+    set_refused("");
   }
   health_.set_urls(options.urls);
   std::erase_if(told_down_, [&](const std::string& url) { return std::ranges::count(options.urls, url) == 0; });
   options_ = std::make_shared<const UpstreamOptions>(std::move(options));
 }
 
+std::uint64_t rate_at(const UpstreamOptions& options, base::LocalTime time) {
+  const auto holds = [time](const auto& window) { return window.when.contains(time); };
+  const auto window = std::find_if(options.windows.begin(), options.windows.end(), holds);
+  return window != options.windows.end() ? window->max_rate : options.max_rate;
+}
+
+std::chrono::milliseconds SharedState::note_blob_bytes(std::size_t n) {
+  body_bytes_.fetch_add(n, std::memory_order_relaxed);
+  const auto now = clock_.steady_now();
+  std::uint64_t rate = 0;
+  {
+    const std::lock_guard lock(rate_mutex_);
+    if (now >= rate_until_) {
+      rate_ = rate_at(*options(), base::local_time(clock_.wall_now()));
+      rate_until_ = now + kRateFor;
+    }
+    rate = rate_;
+  }
+  return pacer_.passed(n, rate, now);
+}
+
 Health SharedState::health() const {
   const auto now = clock_.wall_now();
   const std::lock_guard lock(mutex_);
-  return health_.overall(now);
+  auto health = health_.overall(now);
+  health.refused = refused_;
+  return health;
 }
 
 std::vector<UrlHealth> SharedState::url_health() const {
@@ -137,6 +170,10 @@ void SharedState::url_succeeded(const std::string& url) {
 void SharedState::note_head(const fetch::ResponseHead& head) {
   const auto kind = static_cast<std::size_t>(head.status / 100);
   if (kind < status_classes_.size()) status_classes_[kind].fetch_add(1, std::memory_order_relaxed);
+  if (kind == 2 && is_refused_.load(std::memory_order_relaxed)) {
+    const std::lock_guard lock(mutex_);
+    set_refused("");
+  }
   if (head.status == 429) rate_limited_.fetch_add(1, std::memory_order_relaxed);
   const auto remaining = registry::parse_rate_limit(head.header("ratelimit-remaining"));
   const auto limit = registry::parse_rate_limit(head.header("ratelimit-limit"));
@@ -150,26 +187,37 @@ void SharedState::note_head(const fetch::ResponseHead& head) {
     health_.note_budget(remaining, limit);
     const bool known = health_.overall(now).rate_limited_until.has_value();
     if (asked) health_.note_rate_limited(now + wait);
-    if (known || wait < kLongRateLimit) return;
+    if (head.status != 429 || (wait >= kLongRateLimit ? known : !due(told_limited_, now))) return;
     name = options_->name;
   }
-  obs::warn(Category::upstream, "{}: answered 429: its rate limit is reached; cached tags are served unasked for {} s",
-            name, wait.count());
+  const auto until = wait >= kLongRateLimit ? base::format("cached tags are served unasked for {} s", wait.count())
+                     : asked                ? base::format("it wants to be left alone for {} s", wait.count())
+                                            : std::string("it does not say for how long");
+  obs::warn(Category::upstream, "{}: answered 429: its rate limit is reached; {}", name, until);
+}
+
+// Under the lock.
+void SharedState::set_refused(std::string why) {
+  is_refused_.store(!why.empty(), std::memory_order_relaxed);
+  refused_ = std::move(why);
 }
 
 void SharedState::note_failure(const Failure& failure) {
   if (failure.kind != Failure::Kind::not_found) failures_.fetch_add(1, std::memory_order_relaxed);
   if (failure.kind != Failure::Kind::denied) return;
   const auto now = clock_.wall_now();
+  bool has_credentials = false;
   {
     const std::lock_guard lock(mutex_);
     const auto& credentials = options_->credentials;
-    if (credentials.username.empty() && credentials.bearer.empty()) return;  // any client can ask for a private image
-    if (told_denied_ && now >= *told_denied_ && now - *told_denied_ < kTellDeniedEvery) return;
-    told_denied_ = now;
+    has_credentials = !credentials.username.empty() || !credentials.bearer.empty();
+    if (has_credentials) set_refused(failure.message);
+    if (!due(told_denied_, now)) return;
   }
-  obs::warn(Category::upstream, "{}; check this upstream's credentials, and that they may read this repository",
-            failure.message);
+  // Without credentials it is the client's matter: it asked for what is private, or, at some registries, not there.
+  obs::log(has_credentials ? obs::Level::warn : obs::Level::info, Category::upstream, "{}; {}", failure.message,
+           has_credentials ? "check this upstream's credentials, and that they may read this repository"
+                           : "no credentials are configured for this upstream");
 }
 
 std::optional<AuthChallenge> SharedState::challenge(const std::string& url) const {
@@ -181,6 +229,12 @@ std::optional<AuthChallenge> SharedState::challenge(const std::string& url) cons
 void SharedState::learn_challenge(const std::string& url, AuthChallenge challenge) {
   const std::lock_guard lock(mutex_);
   challenges_.insert_or_assign(url, std::move(challenge));  // at most one per configured URL
+}
+
+void SharedState::forget_challenge(const std::string& url, const AuthChallenge& challenge) {
+  const std::lock_guard lock(mutex_);
+  const auto found = challenges_.find(url);
+  if (found != challenges_.end() && found->second == challenge) challenges_.erase(found);
 }
 
 std::shared_ptr<UpstreamState> make_state(UpstreamOptions options, base::Clock& clock) {

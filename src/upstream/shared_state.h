@@ -8,9 +8,10 @@
 #include <mutex>
 #include <set>
 
-#include "auth.h"
 #include "fetch_queue.h"
 #include "health_book.h"
+#include "shoal/base/pacer.h"
+#include "shoal/upstream/auth.h"
 #include "shoal/upstream/state.h"
 #include "token_cache.h"
 
@@ -41,10 +42,12 @@ class SharedState final : public UpstreamState {
   void note_head(const fetch::ResponseHead& head);  // budget, 429, status counts
   void note_no_answer() { no_answer_.fetch_add(1, std::memory_order_relaxed); }
   void note_failure(const Failure& failure);
-  void note_blob_bytes(std::size_t n) { body_bytes_.fetch_add(n, std::memory_order_relaxed); }
+  // ... that arrived: how long to take no more, so that all fetches together keep to max_rate.
+  [[nodiscard]] std::chrono::milliseconds note_blob_bytes(std::size_t n);
 
   [[nodiscard]] std::optional<AuthChallenge> challenge(const std::string& url) const;
   void learn_challenge(const std::string& url, AuthChallenge challenge);
+  void forget_challenge(const std::string& url, const AuthChallenge& challenge);  // if it is still that one
 
   [[nodiscard]] TokenCache& tokens() { return tokens_; }
   [[nodiscard]] FetchQueue& queue() { return queue_; }
@@ -53,9 +56,11 @@ class SharedState final : public UpstreamState {
   // Home loop: has the token requests made. Any thread may call request_token.
   void set_home(base::Loop& home, fetch::Client& client);
   void request_token(TokenWant want);
+  static void drop(std::shared_ptr<SharedState> state);  // see drop_state()
   void close_home();  // on the home loop, before its client goes: running requests end, later ones fail
 
  private:
+  void set_refused(std::string why);
   void ask_for_token(TokenWant want);  // on the home loop
   void token_reply(const TokenWant& want, base::Result<fetch::Client::Reply> reply);
 
@@ -63,11 +68,18 @@ class SharedState final : public UpstreamState {
   mutable std::mutex mutex_;                        // options, health, challenges, home
   std::shared_ptr<const UpstreamOptions> options_;  // shared with running calls
   HealthBook health_;
-  std::set<std::string> told_down_;            // URLs whose failing is in the log, until they answer again
-  std::optional<base::WallTime> told_denied_;  // when the log last told of refused credentials
+  std::string refused_;                  // see Health
+  std::atomic<bool> is_refused_{false};  // refused_ is not empty
+  std::set<std::string> told_down_;      // URLs whose failing is in the log, until they answer again
+  std::optional<base::WallTime> told_denied_, told_limited_;  // when the log last told of a refusal, of a short 429
   std::map<std::string, AuthChallenge> challenges_;
   base::Loop* home_ = nullptr;
   fetch::Client* home_client_ = nullptr;  // null: closed. Written under the mutex, used on the home loop
+
+  std::mutex rate_mutex_;
+  std::uint64_t rate_ = 0;  // under it, as rate_until_
+  base::SteadyTime rate_until_{};
+  base::Pacer pacer_;
 
   TokenCache tokens_;
   FetchQueue queue_;

@@ -53,6 +53,20 @@ void SharedState::close_home() {
   }
 }
 
+void SharedState::drop(std::shared_ptr<SharedState> state) {
+  base::Loop* home = nullptr;
+  {
+    const std::lock_guard lock(state->mutex_);
+    home = state->home_;
+  }
+  if (home == nullptr) return;  // never used
+  home->post([state = std::move(state)] { state->close_home(); });
+}
+
+void drop_state(std::shared_ptr<UpstreamState> state) {
+  SharedState::drop(std::static_pointer_cast<SharedState>(std::move(state)));
+}
+
 void SharedState::request_token(TokenWant want) {
   base::Loop* home = nullptr;
   {

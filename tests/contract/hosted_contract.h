@@ -41,6 +41,22 @@ TEST_P(HostedContract, PushedBlobReadsBackAndIsShownInItsRepositoryOnly) {
   EXPECT_EQ(hosted().resume_upload(kApp, upload->id(), rig.loop).error().kind(), base::ErrorKind::not_found);
 }
 
+TEST_P(HostedContract, UnreadableBlobMayBePushedAgainAndCountsOnce) {
+  const auto bytes = some_bytes(200'000, 3);
+  const auto digest = base::digest_of(bytes);
+  ASSERT_TRUE(rig.push_blob(kApp, bytes).ok());
+  const auto reader = store().open_blob(digest);
+  ASSERT_TRUE(reader.ok()) << reader.error().message();
+  store().report_unreadable(digest, *reader->file(), base::from_errno(EIO, "read"));
+  ASSERT_EQ(store().open_blob(digest).error().kind(), base::ErrorKind::corrupt);
+  ASSERT_TRUE(rig.push_blob(kApp, bytes).ok());
+  store().report_unreadable(digest, *reader->file(), base::from_errno(EIO, "read"));  // of the old file
+  const auto open = store().open_blob(digest);
+  ASSERT_TRUE(open.ok()) << open.error().message();
+  EXPECT_EQ(read_all(*open), bytes);
+  EXPECT_EQ(store().usage().blob_bytes, bytes.size());
+}
+
 TEST_P(HostedContract, EmptyBlobAndSha512ArePushedToo) {
   auto upload = rig.begin_upload(kApp);
   ASSERT_TRUE(rig.finish(*upload, base::digest_of("")).ok());
@@ -241,6 +257,45 @@ TEST_P(HostedContract, BlobThatAManifestNeedsIsNotRemoved) {
   EXPECT_EQ(kind(rig.remove_content(kApp, layer)), base::ErrorKind::not_found);
 }
 
+TEST_P(HostedContract, WhatADigestIsDependsOnTheRepository) {
+  const auto json = image_of({base::digest_of("l")});
+  const auto digest = base::digest_of(json);
+  ASSERT_TRUE(rig.push_manifest(kApp, json, {}, {"v1"}).ok());  // a manifest here
+  ASSERT_TRUE(rig.push_blob(kOther, json).ok());                // a plain blob there
+  EXPECT_TRUE(store().find_link(kApp, digest)->manifest);
+  EXPECT_FALSE(store().find_link(kOther, digest)->manifest);
+  EXPECT_EQ(kind(rig.remove_content(kApp, digest, {.manifest = false})), base::ErrorKind::not_found);
+  EXPECT_EQ(kind(rig.remove_content(kOther, digest, {.manifest = true})), base::ErrorKind::not_found);
+  EXPECT_TRUE(rig.remove_content(kOther, digest, {.manifest = false}).ok());
+  EXPECT_FALSE(rig.shows(kOther, digest));
+  EXPECT_TRUE(rig.shows(kApp, digest));
+  EXPECT_TRUE(store().find_manifest(digest));
+  EXPECT_TRUE(rig.remove_content(kApp, digest, {.manifest = true}).ok());
+  EXPECT_FALSE(store().find_tag(kApp, "v1"));
+}
+
+TEST_P(HostedContract, FixedTagKeepsItsManifestAndAllThatItsIndexLeadsTo) {
+  const auto is_fixed = [](std::string_view tag) { return tag.starts_with("v"); };
+  const auto child = image_of({base::digest_of("l")}, {}, "child"),
+             other = image_of({base::digest_of("l")}, {}, "other");
+  const auto inner = index_of({base::digest_of(child)}), outer = index_of({base::digest_of(inner)});
+  ASSERT_TRUE(rig.push_manifest(kApp, child, {}, {"latest"}).ok());
+  ASSERT_TRUE(rig.push_manifest(kApp, other, {}, {"other"}).ok());
+  ASSERT_TRUE(rig.push_manifest(kApp, inner, {base::digest_of(child)}).ok());
+  ASSERT_TRUE(rig.push_manifest(kApp, outer, {base::digest_of(inner)}, {"v1"}).ok());
+  for (const auto& json : {child, inner, outer}) {
+    const auto refused = rig.remove_content(kApp, base::digest_of(json), {.is_fixed = is_fixed});
+    EXPECT_EQ(kind(refused), base::ErrorKind::denied);
+    EXPECT_EQ(refused.error().message(), "v1");
+    EXPECT_TRUE(rig.shows(kApp, base::digest_of(json)));
+  }
+  EXPECT_TRUE(store().find_tag(kApp, "latest"));
+  EXPECT_TRUE(rig.remove_content(kApp, base::digest_of(other), {.is_fixed = is_fixed}).ok());
+  EXPECT_TRUE(rig.remove_content(kApp, base::digest_of(outer)).ok());  // no rule: as asked
+  EXPECT_TRUE(rig.remove_content(kApp, base::digest_of(inner), {.is_fixed = is_fixed}).ok());
+  EXPECT_TRUE(rig.remove_content(kApp, base::digest_of(child), {.is_fixed = is_fixed}).ok());
+}
+
 TEST_P(HostedContract, HostedRepositoriesAreListedAndMeasured) {
   EXPECT_FALSE(hosted().is_hosted(kApp));
   ASSERT_TRUE(rig.put("mirrored").ok());  // docker.io/library/a: not ours
@@ -251,7 +306,7 @@ TEST_P(HostedContract, HostedRepositoriesAreListedAndMeasured) {
   EXPECT_FALSE(hosted().is_hosted("docker.io/library/a"));
   const auto json = image_of({base::digest_of("same")});
   ASSERT_TRUE(rig.push_manifest("a", json, {base::digest_of("same")}, {"x", "y"}).ok());
-  const auto sum = hosted().measure("a");
+  const auto sum = hosted().measure("a").value_or({});
   EXPECT_EQ(sum.name, "a");
   EXPECT_EQ(sum.tags, 2U);
   EXPECT_EQ(sum.manifests, 1U);

@@ -3,7 +3,12 @@
 namespace shoal::test {
 namespace {
 
-INSTANTIATE_TEST_SUITE_P(LocalStore, HostedContract, ::testing::Values(OpenStore(store::Store::open)),
+base::Result<std::unique_ptr<store::Store>> open_local(store::StoreOptions options, base::Executor& disk,
+                                                       base::Clock& clock) {
+  return store::Store::open(std::move(options), disk, clock);
+}
+
+INSTANTIATE_TEST_SUITE_P(LocalStore, HostedContract, ::testing::Values(OpenStore(open_local)),
                          [](const auto&) { return std::string("OnDisk"); });
 
 }  // namespace

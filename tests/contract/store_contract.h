@@ -2,6 +2,9 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <set>
 
 #include "support/store_rig.h"
 
@@ -43,6 +46,23 @@ TEST_P(StoreContract, EmptyBlobPublishes) {
   const auto opened = store().open_blob(base::digest_of(""));
   ASSERT_TRUE(opened.ok()) << opened.error().message();
   EXPECT_EQ(opened->size(), 0U);
+}
+
+TEST_P(StoreContract, UnreadableBlobIsCorruptUntilAFillHasPutItAnew) {
+  const std::string bytes = some_bytes(200'000, 3);
+  const auto digest = base::digest_of(bytes);
+  ASSERT_TRUE(rig.put(bytes).ok());
+  const auto reader = store().open_blob(digest);
+  ASSERT_TRUE(reader.ok()) << reader.error().message();
+  store().report_unreadable(digest, *reader->file(), base::from_errno(EIO, "read"));
+  EXPECT_EQ(store().open_blob(digest).error().kind(), base::ErrorKind::corrupt);
+  EXPECT_TRUE(store().find_blob(digest)) << "its record stays";
+  EXPECT_EQ(store().usage().read_errors, 1U);
+  ASSERT_TRUE(rig.put(bytes).ok());
+  const auto opened = store().open_blob(digest);
+  ASSERT_TRUE(opened.ok()) << opened.error().message();
+  EXPECT_EQ(read_all(*opened), bytes);
+  EXPECT_EQ(store().usage().blob_bytes, bytes.size());
 }
 
 TEST_P(StoreContract, DroppedFillIsResumedWhereItStopped) {
@@ -150,6 +170,91 @@ TEST_P(StoreContract, AfterDiscardNothingMoreIsKeptButTheHashGoesOn) {
   rig.loop.run_all();
 }
 
+TEST_P(StoreContract, PiecesInAnyOrderBesideAppends) {
+  const std::string bytes = some_bytes(100'000, 11);
+  const auto digest = base::digest_of(bytes);
+  auto fill = rig.begin(digest);
+  EXPECT_EQ(fill->pieces(), nullptr) << "not open yet";
+  ASSERT_TRUE(rig.open_fill(*fill, bytes.size()).ok());
+  const auto pieces = fill->pieces();
+  ASSERT_NE(pieces, nullptr);
+  EXPECT_EQ(pieces->file(), fill->file());
+  const auto place = [&](std::size_t at, std::size_t size) {
+    return pieces->write(at, std::string_view(bytes).substr(at, size));
+  };
+  ASSERT_TRUE(place(80'000, 20'000).ok());
+  ASSERT_TRUE(place(20'000, 30'000).ok());
+  EXPECT_EQ(rig.append(*fill, bytes.substr(0, 20'000)).value_or(0), 20'000U);
+  EXPECT_EQ(rig.absorb(*fill, 50'000).value_or(0), 50'000U);
+  EXPECT_EQ(rig.absorb(*fill, 40'000).value_or(0), 50'000U);
+  EXPECT_EQ(rig.append(*fill, bytes.substr(50'000, 30'000)).value_or(0), 80'000U);
+  EXPECT_EQ(rig.absorb(*fill, 100'000).value_or(0), 100'000U);
+  ASSERT_TRUE(rig.verify(*fill).value_or(false));
+  const auto published = rig.publish(*fill);
+  ASSERT_TRUE(published.ok());
+  EXPECT_EQ(place(0, 1).error().kind(), base::ErrorKind::cancelled);
+  EXPECT_EQ(fill->pieces(), nullptr);
+  EXPECT_EQ(read_all(*published), bytes);
+  EXPECT_EQ(store().usage().fill_bytes, 0U);
+  fill.reset();
+  rig.loop.run_all();  // what it leaves to be done holds the store until it is
+}
+
+TEST_P(StoreContract, PiecesBehindBytesThatAreNotKeptAreHashedAndStay) {
+  const std::string bytes = some_bytes(100'000, 13);
+  auto fill = rig.begin(base::digest_of(bytes));
+  ASSERT_TRUE(rig.open_fill(*fill, bytes.size()).ok());
+  ASSERT_TRUE(fill->pieces()->write(50'000, std::string_view(bytes).substr(50'000, 40'000)).ok());
+  EXPECT_EQ(rig.append(*fill, bytes.substr(0, 20'000)).value_or(0), 20'000U);
+  fill->discard();
+  EXPECT_EQ(rig.append(*fill, bytes.substr(20'000, 30'000)).error().kind(), base::ErrorKind::full);
+  EXPECT_EQ(rig.absorb(*fill, 90'000).error().kind(), base::ErrorKind::full);
+  EXPECT_EQ(rig.absorb(*fill, 80'000).error().kind(), base::ErrorKind::full);
+  EXPECT_EQ(rig.append(*fill, bytes.substr(90'000)).error().kind(), base::ErrorKind::full);
+  EXPECT_TRUE(rig.verify(*fill).value_or(false));
+  std::string there(40'000, '\0');
+  EXPECT_EQ(::pread(fill->file()->fd(), there.data(), there.size(), 50'000), 40'000);
+  EXPECT_EQ(there, bytes.substr(50'000, 40'000));
+  fill.reset();
+  rig.loop.run_all();
+  EXPECT_EQ(store().usage().fill_bytes, 0U);
+}
+
+TEST_P(StoreContract, PiecesAheadGoWithTheirFill) {
+  const std::string bytes = some_bytes(100'000, 12);
+  const auto digest = base::digest_of(bytes);
+  auto fill = rig.begin(digest);
+  ASSERT_TRUE(rig.open_fill(*fill, bytes.size()).ok());
+  ASSERT_TRUE(rig.append(*fill, bytes.substr(0, 1000)).ok());
+  const auto pieces = fill->pieces();
+  ASSERT_TRUE(pieces->write(50'000, std::string_view(bytes).substr(50'000)).ok());
+  fill.reset();
+  rig.loop.run_all();
+  EXPECT_EQ(pieces->write(0, "x").error().kind(), base::ErrorKind::cancelled);
+  EXPECT_EQ(store().usage().fill_bytes, 1000U);
+  auto next = rig.begin(digest);
+  EXPECT_EQ(rig.open_fill(*next, bytes.size()).value_or(0), 1000U);
+}
+
+TEST_P(StoreContract, RestartAndDiscardEndTheirPieces) {
+  auto fill = rig.begin(base::digest_of("right"));
+  ASSERT_TRUE(rig.open_fill(*fill).ok());
+  const auto old = fill->pieces();
+  ASSERT_TRUE(old->write(0, "wrong").ok());
+  EXPECT_EQ(rig.absorb(*fill, 6).error().kind(), base::ErrorKind::corrupt);
+  ASSERT_TRUE(rig.wait<void>([&](auto done) { fill->restart("short", std::move(done)); }).ok());
+  EXPECT_EQ(old->write(0, "wrong").error().kind(), base::ErrorKind::cancelled);
+  const auto pieces = fill->pieces();
+  ASSERT_NE(pieces, nullptr);
+  ASSERT_TRUE(pieces->write(0, "right").ok());
+  fill->discard();
+  EXPECT_EQ(fill->pieces(), nullptr);
+  EXPECT_EQ(pieces->write(0, "right").error().kind(), base::ErrorKind::cancelled);
+  fill.reset();
+  rig.loop.run_all();
+  EXPECT_EQ(store().usage().fill_bytes, 0U);
+}
+
 TEST_P(StoreContract, ManifestTagAndNegativeRecordsReadBack) {
   const auto bytes = shared("{\"schemaVersion\":2}");
   const auto digest = base::digest_of(*bytes);
@@ -240,6 +345,24 @@ TEST_P(StoreContract, BlobsListPagesThroughAllOfThem) {
   EXPECT_LT(first.back().first, rest.front().first);
 }
 
+TEST_P(StoreContract, ManifestsListPagesThroughAllOfThemTaggedOrNot) {
+  std::set<base::Digest> all;
+  for (int i = 0; i < 5; ++i) {
+    const auto manifest = shared(i == 0 ? std::string(100'000, 'x') : "{" + std::to_string(i) + "}");
+    const auto digest = base::digest_of(*manifest);
+    all.insert(digest);
+    ASSERT_TRUE(rig.commit({store::PutManifest{"r", digest, "m", manifest, at(0)}}).ok());
+  }
+  const auto first = store().list_manifests(std::nullopt, 2);
+  ASSERT_EQ(first.size(), 2U);
+  const auto rest = store().list_manifests(first.back(), 10);
+  EXPECT_EQ(rest.size(), 3U);
+  std::set<base::Digest> found(first.begin(), first.end());
+  found.insert(rest.begin(), rest.end());
+  EXPECT_EQ(found, all);
+  EXPECT_TRUE(store().list_manifests(rest.back(), 10).empty());
+}
+
 TEST_P(StoreContract, RemovedRepositoryTakesWhatOnlyItShowed) {
   const std::string own = some_bytes(1000, 5), both = some_bytes(1000, 6);
   ASSERT_TRUE(rig.put(own, "gone").ok());
@@ -276,6 +399,50 @@ TEST_P(StoreContract, BlobInUseOrPinnedIsNotRemoved) {
   EXPECT_FALSE(store().open_blob(digest).ok());
   EXPECT_EQ(store().usage().blobs, 0U);
   EXPECT_EQ(store().usage().blob_bytes, 0U);
+}
+
+TEST_P(StoreContract, WhatARemovalWouldDoIsToldBefore) {
+  const std::string own = some_bytes(1000, 21), both = some_bytes(2000, 22), manifest = "{}";
+  ASSERT_TRUE(rig.put(own, "gone").ok());
+  ASSERT_TRUE(rig.put(both, "gone").ok());
+  const auto digest = base::digest_of(manifest);
+  ASSERT_TRUE(rig.commit({store::PutLink{"stays", base::digest_of(both), {2000, true}},
+                          store::PutLink{"gone", base::digest_of("not here"), {7, false}},
+                          store::PutManifest{"gone", digest, "text/plain", shared(manifest), rig.clock.wall_now()},
+                          store::PutTag{"gone", "1", {digest, {}, {}}}, store::PutTag{"gone", "2", {digest, {}, {}}}})
+                  .ok());
+  const auto forecast = store().foresee_removal("gone");
+  ASSERT_TRUE(forecast.ok());
+  EXPECT_EQ(forecast->tags, 2U);
+  EXPECT_EQ(forecast->manifests, 1U);
+  EXPECT_EQ(forecast->blobs, 1U);
+  EXPECT_EQ(forecast->bytes, 1000U);
+  EXPECT_EQ(forecast->blobs_shared, 1U);
+  EXPECT_EQ(forecast->bytes_shared, 2000U);
+  EXPECT_EQ(store().find_removable(base::digest_of(own)).value_or({}).size, 1000U);
+  EXPECT_EQ(store().find_removable(base::digest_of("not here")).error().kind(), base::ErrorKind::not_found);
+  EXPECT_TRUE(store().find_tag("gone", "1"));
+  {
+    const auto reader = store().open_blob(base::digest_of(own));
+    EXPECT_EQ(store().find_removable(base::digest_of(own)).error().kind(), base::ErrorKind::busy);
+    EXPECT_EQ(store().foresee_removal("gone")->blobs_in_use, 1U);
+    EXPECT_EQ(store().foresee_removal("gone")->bytes, 0U);
+  }
+  ASSERT_TRUE(rig.commit({store::PinBlob{base::digest_of(own), true}}).ok());
+  EXPECT_EQ(store().foresee_removal("gone")->bytes_pinned, 1000U);
+  EXPECT_EQ(store().find_removable(base::digest_of(own)).error().kind(), base::ErrorKind::busy);
+  EXPECT_EQ(store().foresee_removal("no/such")->tags, 0U);
+}
+
+TEST_P(StoreContract, StatesAreListedByPrefix) {
+  ASSERT_TRUE(rig.commit({store::PutState{"pin/b", "2"}, store::PutState{"pin/a", "1"}, store::PutState{"pin/c", "3"},
+                          store::PutState{"pim", "x"}, store::PutState{"pio", "y"}})
+                  .ok());
+  using States = store::Store::States;
+  EXPECT_EQ(store().list_states("pin/", "", 10), (States{{"pin/a", "1"}, {"pin/b", "2"}, {"pin/c", "3"}}));
+  EXPECT_EQ(store().list_states("pin/", "pin/a", 1), (States{{"pin/b", "2"}}));
+  EXPECT_EQ(store().list_states("pin/", "pin/c", 10), States{});
+  EXPECT_EQ(store().list_states("none/", "", 10), States{});
 }
 
 TEST_P(StoreContract, TouchesReachTheRecord) {

@@ -6,30 +6,14 @@ import unittest
 from concurrent.futures import ThreadPoolExecutor
 
 from lib import case, fake_auth, images, procs, wire
+from lib.layers import LayerCase
 
 MB = 1 << 20
 
 
-class ColdCase(case.Case):
-    def setUp(self):
-        super().setUp()
-        self.up = self.upstream()
-
-    def add_image(self, size, repository="team/app"):
-        """One layer of `size` random bytes; the mirror learns its size from the manifest."""
-        layer = images.random_blob(size)
-        layer.diff_id = layer.digest
-        layer.media_type = images.OCI_LAYER_GZIP
-        self.up.add(repository, images.image([layer]), "v1")
-        return layer
-
-    def path(self, blob, repository="team/app"):
-        return "/v2/%s/blobs/%s" % (repository, blob.digest)
-
-
-class TestFirstByte(ColdCase):
+class TestFirstByte(LayerCase):
     def test_first_byte_comes_long_before_the_last_and_a_late_joiner_shares_the_transfer(self):
-        layer = self.add_image(4 * MB)
+        layer = self.add_layer(4 * MB)
         self.up.fault(path=layer.digest, rate=2 * MB)
         mirror = self.shoal(self.up)
         mirror.manifest("team/app", "v1")
@@ -50,7 +34,7 @@ class TestFirstByte(ColdCase):
         self.assertEqual(self.up.count("GET", layer.digest), 1)
 
     def test_first_byte_without_knowing_the_size(self):
-        layer = self.add_image(2 * MB)
+        layer = self.add_layer(2 * MB)
         self.up.fault(path=layer.digest, rate=MB)
         mirror = self.shoal(self.up)  # no manifest was asked for: the size comes from upstream's answer
         with mirror.stream(self.path(layer)) as stream:
@@ -60,7 +44,7 @@ class TestFirstByte(ColdCase):
         self.assertEqual(images.digest_of(stream.got), layer.digest)
 
     def test_the_answer_says_where_it_came_from(self):
-        layer = self.add_image(100_000)
+        layer = self.add_layer(100_000)
         mirror = self.shoal(self.up)
         mirror.manifest("team/app", "v1")
         cold = mirror.get(self.path(layer))
@@ -72,9 +56,9 @@ class TestFirstByte(ColdCase):
         self.assertRegex(case.cache_status(warm), r"^shoal; ?hit")
 
 
-class TestOneFetch(ColdCase):
+class TestOneFetch(LayerCase):
     def test_32_clients_on_one_cold_blob_cost_one_get(self):
-        layer = self.add_image(6 * MB)
+        layer = self.add_layer(6 * MB)
         self.up.fault(path=layer.digest, rate=12 * MB)
         mirror = self.shoal(self.up)
         mirror.manifest("team/app", "v1")
@@ -118,7 +102,7 @@ class TestOneFetch(ColdCase):
         self.assertEqual(self.up.count(), 1)
 
     def test_blob_of_two_repositories_is_fetched_once(self):
-        layer = self.add_image(500_000, "team/one")
+        layer = self.add_layer(500_000, "team/one")
         self.up.add("team/two", images.image([layer], nonce="two"), "v1")
         mirror = self.shoal(self.up)
         for repository in ("team/one", "team/two"):
@@ -127,7 +111,7 @@ class TestOneFetch(ColdCase):
         self.assertEqual(self.up.count("GET", layer.digest), 1)
 
     def test_blob_named_twice_by_one_manifest_is_fetched_once(self):
-        layer = self.add_image(MB)
+        layer = self.add_layer(MB)
         self.up.add("team/twice", images.image([layer, layer]), "v1")
         self.up.fault(path=layer.digest, delay=0.3)
         mirror = self.shoal(self.up)
@@ -138,9 +122,9 @@ class TestOneFetch(ColdCase):
         self.assertEqual(self.up.count("GET", layer.digest), 1)
 
 
-class TestReaders(ColdCase):
+class TestReaders(LayerCase):
     def test_slow_reader_does_not_hold_back_a_fast_one(self):
-        layer = self.add_image(30 * MB)
+        layer = self.add_layer(30 * MB)
         mirror = self.shoal(self.up)
         mirror.manifest("team/app", "v1")
         with mirror.stream(self.path(layer), receive_buffer=8192) as slow:
@@ -152,7 +136,7 @@ class TestReaders(ColdCase):
         self.assertEqual(self.up.count("GET", layer.digest), 1)
 
     def test_client_that_leaves_does_not_stop_the_fill(self):
-        layer = self.add_image(4 * MB)
+        layer = self.add_layer(4 * MB)
         self.up.fault(path=layer.digest, rate=4 * MB)
         mirror = self.shoal(self.up)
         mirror.manifest("team/app", "v1")
@@ -164,7 +148,7 @@ class TestReaders(ColdCase):
         self.assertEqual(self.up.count("GET", layer.digest), 1)
 
     def test_first_of_two_leaves_and_the_second_is_served_on(self):
-        layer = self.add_image(4 * MB)
+        layer = self.add_layer(4 * MB)
         self.up.fault(path=layer.digest, rate=4 * MB)
         mirror = self.shoal(self.up)
         mirror.manifest("team/app", "v1")
@@ -175,7 +159,7 @@ class TestReaders(ColdCase):
         self.assertEqual(images.digest_of(stays.got), layer.digest)
 
     def test_last_bytes_wait_for_the_digest_and_then_come(self):
-        layer = self.add_image(2 * MB)
+        layer = self.add_layer(2 * MB)
         self.up.fault(path=layer.digest, times=1, stall_at=2 * MB - 1000)
         mirror = self.shoal({"docker.io": {"urls": [self.up.url], "stall_timeout": "2s", "min_rate": "0"}})
         mirror.manifest("team/app", "v1")
@@ -188,10 +172,10 @@ class TestReaders(ColdCase):
             self.assertLessEqual(len(stream.got), 2 * MB - 65_536)
 
 
-class TestRangesOnAnArrivingBlob(ColdCase):
+class TestRangesOnAnArrivingBlob(LayerCase):
     def setUp(self):
         super().setUp()
-        self.layer = self.add_image(6 * MB)
+        self.layer = self.add_layer(6 * MB)
         self.up.fault(path=self.layer.digest, rate=4 * MB)
         self.mirror = self.shoal(self.up)
         self.mirror.manifest("team/app", "v1")
@@ -226,7 +210,7 @@ class TestRangesOnAnArrivingBlob(ColdCase):
         self.assertEqual(answer.headers.get("content-range"), "bytes */%d" % self.layer.size)
 
 
-class TestOpenEndedRangesClosedEarly(ColdCase):
+class TestOpenEndedRangesClosedEarly(LayerCase):
     def take(self, mirror, layer, offset, size):
         with mirror.stream(self.path(layer), {"Range": "bytes=%d-" % offset}) as stream:
             self.assertEqual(stream.status, 206)
@@ -238,7 +222,7 @@ class TestOpenEndedRangesClosedEarly(ColdCase):
             return b"".join(pool.map(lambda offset: self.take(mirror, layer, offset, size), range(0, layer.size, size)))
 
     def test_cold(self):
-        layer = self.add_image(8 * MB)
+        layer = self.add_layer(8 * MB)
         mirror = self.shoal(self.up)
         mirror.manifest("team/app", "v1")
         self.assertEqual(images.digest_of(self.take_all(mirror, layer)), layer.digest)
@@ -247,7 +231,7 @@ class TestOpenEndedRangesClosedEarly(ColdCase):
         self.assert_sound_blob(mirror.get(self.path(layer)), layer)
 
     def test_warm(self):
-        layer = self.add_image(64 * MB)
+        layer = self.add_layer(64 * MB)
         mirror = self.shoal(self.up)
         mirror.manifest("team/app", "v1")
         mirror.get(self.path(layer))
@@ -264,12 +248,12 @@ class TestOpenEndedRangesClosedEarly(ColdCase):
         self.assertLess(sum(sent), 32 * (2 + 10) * MB)  # what was taken and what sockets hold; 32 tails are 1056 MB
 
 
-class TestFarUpstream(ColdCase):
+class TestFarUpstream(LayerCase):
     """Everything upstream takes 2 s before its first byte."""
 
     def setUp(self):
         super().setUp()
-        self.layer = self.add_image(300_000)
+        self.layer = self.add_layer(300_000)
         self.far = self.up.fault(delay=2)
 
     def test_cold_things_cost_one_round_trip_and_fresh_ones_none(self):
@@ -308,9 +292,9 @@ class TestFarUpstream(ColdCase):
             self.assert_sound_blob(mirror.get(self.path(self.layer)), self.layer)
 
 
-class TestHead(ColdCase):
+class TestHead(LayerCase):
     def test_head_of_a_cold_blob_moves_no_body(self):
-        layer = self.add_image(2 * MB)
+        layer = self.add_layer(2 * MB)
         mirror = self.shoal(self.up)
         answer = mirror.head(self.path(layer))
         self.assertEqual(answer.status, 200)
@@ -340,7 +324,7 @@ class TestHead(ColdCase):
         self.assert_sound_manifest(mirror.manifest("team/moves", digest), old)
 
 
-class TestManyAtOnce(ColdCase):
+class TestManyAtOnce(LayerCase):
     def test_forty_blobs_at_once_on_their_own_connections(self):
         manifest = self.up.add("team/forty", images.small_image("forty", layers=40, layer_size=50_000), "v1")
         mirror = self.shoal(self.up)

@@ -109,12 +109,42 @@ class TestEndpoints(OperatorCase):
         blob = found[2]
         self.assertEqual(blob["bytes"], self.layer.size)
         self.assertIs(blob["complete"], True)
+        self.assertEqual(blob["end"], "ok")
         self.assertEqual(blob["method"], "GET")
         self.assertIn("docker.io/team/app", blob["repository"])
         self.assertIn("shoal", blob["cache"])
         self.assertEqual(len({line["id"] for line in found}), 3)
         for key in ("time", "peer", "first_byte_ms", "total_ms"):
             self.assertIn(key, blob)
+
+    def test_access_log_tells_who_cut_a_transfer(self):
+        large = images.random_blob(3 << 20)
+        large.diff_id, large.media_type = large.digest, images.OCI_LAYER_GZIP
+        self.up.add("team/large", images.image([large]), "v1")
+        path = "/v2/team/large/blobs/" + large.digest
+
+        def ends(count):
+            def found():
+                lines = [line for line in mirror.access() if line["target"] == path]
+                return lines if len(lines) >= count else None
+
+            return procs.wait_until(found, 20, "%d lines" % count)
+
+        self.up.fault("GET", large.digest, truncate_at=100_000)
+        mirror = self.shoal({"docker.io": {"urls": [self.up.url], "retries": 0}}, name="cut")
+        mirror.manifest("team/large", "v1")  # so that the size is known, and the head is out, when it breaks
+        self.assertTrue(mirror.get(path, timeout=40).broken)
+        line = ends(1)[0]
+        self.assertEqual((line["end"], line["complete"]), ("upstream", False), line)
+        self.assertIn(self.up.host, line["detail"])
+        self.up.heal()
+        self.assert_sound_blob(mirror.get(path, timeout=40), large)
+        self.assertEqual(ends(2)[1]["end"], "ok")
+        stream = mirror.stream(path, receive_buffer=4096)
+        stream.read(1000)
+        stream.close()
+        line = ends(3)[2]
+        self.assertEqual((line["end"], line["complete"]), ("client", False), line)
 
     def test_log_lines_cannot_be_forged(self):
         raw = wire.Raw(self.mirror.address)
@@ -165,6 +195,19 @@ class TestEndpoints(OperatorCase):
             self.assertEqual(mirror.manifest("team/app", "v1").status, 503)
         procs.wait_until(lambda: "check this upstream's credentials" in mirror.stderr(), 5, "the log line")
         self.assertEqual(mirror.stderr().count("check this upstream's credentials"), 1)
+
+    def test_what_a_client_may_not_have_does_not_alarm_the_operator(self):
+        up = self.upstream(auth=fake_auth.Bearer())
+        up.add("team/private", self.image, "v1")
+        mirror = self.shoal({"docker.io": {"urls": [up.url]}}, name="anonymous")
+        for _ in range(5):
+            self.assertEqual(mirror.manifest("team/private", "v1").status, 503)
+            self.assertEqual(mirror.blob("team/private", self.layer.digest).status, 503)
+        told = "UNAUTHORIZED: incorrect username or password; no credentials are configured for this upstream"
+        procs.wait_until(lambda: told in mirror.stderr(), 5, "the log line")
+        self.assertEqual(mirror.stderr().count(told), 1)
+        loud = [line for line in mirror.stderr().splitlines() if re.search(r" (error|warn) (upstream|mirror):", line)]
+        self.assertEqual(loud, [])
 
 
 class TestCommands(OperatorCase):
@@ -217,11 +260,21 @@ class TestCommands(OperatorCase):
     def test_wrong_use(self):
         self.fails(2, "no-such-command")
         self.fails(2, "serve", "--no-such-flag")
+        self.assertIn("no command 'stat'", self.fails(2, "stat"))
 
     def test_client_config_of_every_client(self):
         for client in ("docker", "containerd", "podman", "buildkit", "k3s"):
             text = self.mirror.cli("client-config", client, "--config", self.mirror.config_file)
             self.assertIn("127.0.0.1", text, client)
+
+    def test_client_config_of_a_node_that_mirrors_nothing(self):
+        path = os.path.join(self.dir, "host.yml")
+        with open(path, "w") as f:
+            f.write("upstreams: {}\n")
+        self.assertIn("--registry", self.fails(1, "client-config", "podman", "--config", path))
+
+    def test_hash_password_without_a_password_says_so(self):
+        self.assertIn("no password", self.fails(1, "hash-password", "ann"))
 
     def test_check_accepts_and_refuses_with_file_and_line(self):
         self.mirror.cli("check", "--config", self.mirror.config_file)

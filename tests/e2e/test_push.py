@@ -202,6 +202,11 @@ class TestManifests(PushCase):
                 pass  # refused while this side still wrote
         self.assertEqual(self.ask("HEAD", self.path("manifests/beyond")).status, 404)
 
+        def refused():
+            return [line["status"] for line in self.node.access()
+                    if line["method"] == "PUT" and line["target"].endswith("/beyond")] == [413, 413]
+        procs.wait_until(refused, 10, "both to be logged as 413, whatever this side saw of it")
+
     def test_tags_walk_in_byte_order(self):
         config = self.push(b"{}")
         data = self.manifest(config)

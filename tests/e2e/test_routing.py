@@ -149,7 +149,9 @@ class TestRefusals(case.Case):
         self.assertEqual(self.up.count(), 0)
 
     def test_unknown_things_upstream_are_404_with_their_codes(self):
-        self.assert_oci_error(self.mirror.manifest("library/app", "nope"), 404, "MANIFEST_UNKNOWN")
+        self.assert_oci_error(self.mirror.manifest("library/app", "nope"), 404, "MANIFEST_UNKNOWN",
+                              mentions=("docker.io has no library/app:nope", "/v2/docker.io/library/app/tags/list"))
+        self.assertEqual(self.mirror.get("/v2/docker.io/library/app/tags/list").status, 200)
         self.assert_oci_error(self.mirror.blob("library/app", "sha256:" + "1" * 64), 404, "BLOB_UNKNOWN")
         self.assert_oci_error(self.mirror.get("/v2/library/nothing/tags/list"), 404, "NAME_UNKNOWN")
         self.assertEqual(self.mirror.get("/nowhere").status, 404)

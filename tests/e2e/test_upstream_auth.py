@@ -5,7 +5,7 @@ import time
 import unittest
 from concurrent.futures import ThreadPoolExecutor
 
-from lib import case, fake_auth, fake_parts, images, registry, tls
+from lib import case, fake_auth, fake_parts, images, procs, registry, tls
 
 USER, PASSWORD = "robot$team+pull", "p@ss:word/with \"odd\" bytes"
 
@@ -57,6 +57,7 @@ class TestBasic(AuthCase):
         self.assert_unavailable(mirror.manifest("team/app", "v1"), "docker.io")
         self.assert_unavailable(mirror.blob("team/app", self.image.blobs[0].digest), "docker.io")
         self.assertIn(mirror.head("/v2/team/app/manifests/v1").status, (503,))
+        self.assertIn("REFUSES US (docker.io", mirror.cli("status", "--admin", "127.0.0.1:%d" % mirror.admin_port))
 
     def test_no_login_for_a_private_registry_is_503_naming_the_upstream(self):
         self.assert_unavailable(self.mirror_with().manifest("team/app", "v1"), "docker.io")
@@ -148,6 +149,33 @@ class TestBearer(AuthCase):
         self.up.fault(path="^/token", times=2, status=503)
         mirror = self.mirror_with(retries=5)
         self.assert_pull(mirror, "team/app", "v1", self.image)
+
+    def soon_pulled(self, mirror):
+        """A tag that was not asked for yet: a stale answer does not count."""
+        self.up.add("team/app", self.image, "v2")
+
+        def pulled():
+            return mirror.manifest("team/app", "v2").status == 200
+
+        procs.wait_until(pulled, 20, "an answer", step=0.5)
+
+    def test_token_server_that_moved_is_found_by_the_next_challenge(self):
+        first, second = self.server(fake_parts.TokenServer()), self.server(fake_parts.TokenServer())
+        first.bearer = second.bearer = self.use(anonymous=True, realm=first, life=1)
+        mirror = self.mirror_with(negative_ttl="0s")
+        self.assert_pull(mirror, "team/app", "v1", self.image)
+        self.up.auth.realm = second
+        first.refuse()
+        time.sleep(1.5)  # the token's life
+        self.soon_pulled(mirror)
+
+    def test_upstream_that_wants_tokens_no_more_is_asked_without(self):
+        self.use(anonymous=True, life=1)
+        mirror = self.mirror_with(negative_ttl="0s")
+        self.assert_pull(mirror, "team/app", "v1", self.image)
+        self.up.auth = None
+        time.sleep(1.5)
+        self.soon_pulled(mirror)
 
     def test_credentials_go_to_no_foreign_realm(self):
         realm = self.server(fake_parts.TokenServer(host="127.0.0.2"))

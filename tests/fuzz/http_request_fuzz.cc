@@ -159,7 +159,7 @@ std::deque<std::string> run(std::string_view input, std::size_t portion, std::ui
     turn();
     if (connection) loop.advance(std::chrono::hours(1));
     if (connection) connection->check_deadline(loop.now());
-    if (connection) connection->cut();
+    if (connection) connection->cut(http::EndCause::shutdown);
     handler.answer_all();
     loop.run_all();
   }

@@ -18,7 +18,7 @@ THIRD_PARTY = [  # header pattern, modules that may include it
     (r"libtorrent/", {"p2p"}),
     (r"(spdlog|prometheus)/", {"obs"}),
     (r"yaml-cpp/", {"config"}),
-    (r"nlohmann/", {"registry", "admin", "cli"}),
+    (r"nlohmann/", {"registry", "notify", "p2p", "admin", "bench", "cli"}),
     (r"CLI/", {"cli"}),
     (r"fmt/", {"base"}),  # others go through shoal/base/format.h
     (r"openssl/", {"base", "tls"}),

@@ -332,6 +332,11 @@ upstream::Call FakeRegistry::get_manifest(std::string_view repository, std::stri
                                    .media_type = found->second.media_type,
                                    .bytes = std::make_shared<const std::string>(found->second.bytes),
                                    .warnings = {}};
+      if (found->second.bytes.size() > upstream::kReadOnLoop) {  // as the real one does
+        auto& manifest = std::get<upstream::Manifest>(outcome);
+        manifest.unread = upstream::Manifest::Unread{"docker.io", std::exchange(manifest.media_type, {}),
+                                                     !reference.starts_with("sha")};
+      }
     }
   }
   return reply<upstream::Manifest>(std::move(outcome), std::move(done));

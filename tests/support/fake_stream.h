@@ -42,6 +42,13 @@ class FakeStream final : public net::Stream {
   void reset() override;
   void shutdown_write() override { wire_->write_ended = true; }
   const net::Address& peer() const override { return peer_; }
+  net::KernelTls* kernel_tls() override {
+    ++kernel_asked;
+    return kernel;
+  }
+
+  net::KernelTls* kernel = nullptr;  // the test's
+  int kernel_asked = 0;
 
  private:
   bool deliver(base::Result<std::string_view> data);

@@ -86,8 +86,10 @@ class HostedRig : public StoreRig {
   base::Result<void> mount(const std::string& repository, const base::Digest& digest, const std::string& from) {
     return wait<void>([&](auto done) { hosted().mount(repository, digest, from, loop, std::move(done)); });
   }
-  base::Result<void> remove_content(const std::string& repository, const base::Digest& digest) {
-    return wait<void>([&](auto done) { hosted().remove_content(repository, digest, loop, std::move(done)); });
+  base::Result<void> remove_content(const std::string& repository, const base::Digest& digest,
+                                    store::Removal removal = {}) {
+    return wait<void>(
+        [&](auto done) { hosted().remove_content(repository, digest, std::move(removal), loop, std::move(done)); });
   }
   base::Result<void> remove_tag(const std::string& repository, const std::string& tag) {
     return wait<void>([&](auto done) { hosted().remove_tag(repository, tag, loop, std::move(done)); });

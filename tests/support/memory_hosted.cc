@@ -79,6 +79,7 @@ class MemoryUpload final : public store::Upload {
 namespace {
 
 void tell(base::Executor& on, store::Hosted::Done done, Result<void> result) {
+  if (!done) return;
   on.post([done = std::move(done), result = std::move(result)]() mutable { done(std::move(result)); });
 }
 
@@ -115,6 +116,35 @@ std::vector<std::string> MemoryHosted::list_hosted(std::string_view last, std::s
   return out;
 }
 
+Result<std::vector<std::string>> MemoryHosted::read_hosted(std::string_view last, std::size_t limit) const {
+  ++reads_;
+  if (reads_left_-- == 0) return Error(ErrorKind::gone, "the index cannot be read");
+  return list_hosted(last, limit);
+}
+
+Result<std::vector<std::string>> MemoryHosted::read_tags(std::string_view repository, std::string_view last,
+                                                         std::size_t limit) const {
+  auto tagged = read_tagged(repository, last, limit);
+  if (!tagged) return tagged.error();
+  std::vector<std::string> names;
+  for (auto& [tag, record] : *tagged) names.push_back(std::move(tag));
+  return names;
+}
+
+Result<store::Hosted::Tagged> MemoryHosted::read_tagged(std::string_view repository, std::string_view last,
+                                                        std::size_t limit) const {
+  ++reads_;
+  if (reads_left_-- == 0) return Error(ErrorKind::gone, "the index cannot be read");
+  return store_.list_tags(repository, last, limit);
+}
+
+Result<std::optional<base::WallTime>> MemoryHosted::last_pull(const base::Digest& manifest) const {
+  ++reads_;
+  if (reads_left_-- == 0) return Error(ErrorKind::gone, "the index cannot be read");
+  const auto found = pulled_.find(manifest);
+  return found == pulled_.end() ? std::nullopt : std::optional(found->second);
+}
+
 std::vector<store::Referrer> MemoryHosted::list_referrers(std::string_view repository, const base::Digest& subject,
                                                           const std::optional<base::Digest>& last,
                                                           std::size_t max_bytes) const {
@@ -129,13 +159,15 @@ std::vector<store::Referrer> MemoryHosted::list_referrers(std::string_view repos
   return out;
 }
 
-store::HostedRepository MemoryHosted::measure(std::string_view repository) const {
+Result<store::HostedRepository> MemoryHosted::measure(std::string_view repository) const {
+  ++measured_;
   store::HostedRepository out;
   out.name = repository;
   out.tags = store_.list_tags(repository, "", SIZE_MAX).size();
   for (const auto& [digest, size] : store_.hosted_links(repository)) {
     out.bytes += size;
-    if (store_.find_manifest(digest)) ++out.manifests;
+    const auto link = store_.find_link(repository, digest);
+    if (link && link->manifest) ++out.manifests;
   }
   return out;
 }
@@ -193,11 +225,32 @@ void MemoryHosted::remove_tag(const std::string& repository, const std::string& 
   tell(on, std::move(done), untag(repository, tag));
 }
 
-Result<void> MemoryHosted::remove(const std::string& repository, const base::Digest& digest) {
+std::set<base::Digest> MemoryHosted::with_parents(const std::string& repository, const base::Digest& digest) const {
+  std::set<base::Digest> all{digest};
+  for (std::size_t before = 0; before < all.size();) {
+    before = all.size();
+    for (const auto& [manifest, needed] : needs_) {
+      const bool names = std::any_of(needed.begin(), needed.end(), [&all](const auto& d) { return all.contains(d); });
+      if (manifest.first == repository && names) all.insert(manifest.second);
+    }
+  }
+  return all;
+}
+
+Result<void> MemoryHosted::remove(const std::string& repository, const base::Digest& digest,
+                                  const store::Removal& removal) {
   if (error_) return *error_;
   const auto found = store_.find_link(repository, digest);
-  if (!found || !found->hosted) return Error(ErrorKind::not_found, "the repository does not show it");
-  if (!store_.find_manifest(digest)) {
+  if (!found || !found->hosted || found->manifest != removal.manifest.value_or(found->manifest)) {
+    return Error(ErrorKind::not_found, "the repository does not show it");
+  }
+  const auto parents = removal.is_fixed ? with_parents(repository, digest) : std::set<base::Digest>();
+  for (const auto& [tag, record] : store_.list_tags(repository, "", SIZE_MAX)) {
+    if (found->manifest && parents.contains(record.digest) && removal.is_fixed(tag)) {
+      return Error(ErrorKind::denied, tag);
+    }
+  }
+  if (!found->manifest) {
     for (const auto& [manifest, needed] : needs_) {
       if (manifest.first == repository && std::find(needed.begin(), needed.end(), digest) != needed.end()) {
         return Error(ErrorKind::busy, manifest.second.to_string() + " needs it");
@@ -215,9 +268,12 @@ Result<void> MemoryHosted::remove(const std::string& repository, const base::Dig
   return {};
 }
 
-void MemoryHosted::remove_content(const std::string& repository, const base::Digest& digest, base::Executor& on,
-                                  Done done) {
-  tell(on, std::move(done), remove(repository, digest));
+void MemoryHosted::remove_content(const std::string& repository, const base::Digest& digest, store::Removal removal,
+                                  base::Executor& on, Done done) {
+  if (const auto busy = busy_.find(digest); busy != busy_.end() && busy->second-- > 0) {
+    return tell(on, std::move(done), base::Result<void>(Error(ErrorKind::busy, "the repository keeps changing")));
+  }
+  tell(on, std::move(done), remove(repository, digest, removal));
 }
 
 void MemoryHosted::collect_garbage(store::GcOptions, base::Executor& on,

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 namespace shoal::test {
@@ -37,6 +38,42 @@ std::string read_slice(const base::FileSlice& slice) {
   return bytes;
 }
 
+// The store is asked only while the fill lives.
+class MemoryPieces final : public store::PieceWriter {
+ public:
+  MemoryPieces(MemoryStore& store, std::shared_ptr<const base::File> file) : store_(store), file_(std::move(file)) {}
+
+  [[nodiscard]] const std::shared_ptr<const base::File>& file() const override { return file_; }
+
+  [[nodiscard]] base::Result<void> write(std::uint64_t offset, std::string_view bytes) override {
+    const std::lock_guard lock(mutex_);
+    if (stopped_) return Error(ErrorKind::cancelled, "the file is not written any more");
+    {
+      const std::lock_guard store_lock(store_.mutex_);
+      if (store_.full_at_ && offset + bytes.size() > *store_.full_at_) {
+        return Error(ErrorKind::full, "keep: no space left on device");
+      }
+    }
+    write_at(file_->fd(), bytes, offset);
+    return {};
+  }
+
+  void stop() {  // not under the store's lock
+    const std::lock_guard lock(mutex_);
+    stopped_ = true;
+  }
+  [[nodiscard]] bool stopped() const {
+    const std::lock_guard lock(mutex_);
+    return stopped_;
+  }
+
+ private:
+  MemoryStore& store_;
+  const std::shared_ptr<const base::File> file_;
+  mutable std::mutex mutex_;
+  bool stopped_ = false;
+};
+
 // One growing file. What the strand works on is shared with it, so that the fill may go while work is queued.
 class MemoryFill final : public store::FillFile {
  public:
@@ -44,6 +81,7 @@ class MemoryFill final : public store::FillFile {
       : store_(store), loop_(loop), strand_(store.disk_), disk_(std::make_shared<Disk>(store, digest)) {}
 
   ~MemoryFill() override {
+    if (pieces_) pieces_->stop();
     strand_.post([disk = disk_, discard = discard_] {
       const std::lock_guard lock(disk->store.mutex_);
       if (!discard && !disk->published && disk->file && disk->length > 0) {
@@ -66,10 +104,10 @@ class MemoryFill final : public store::FillFile {
             bytes = read_slice({blob->second.file, 0, blob->second.size});
           }
           if (size && bytes.size() > *size) bytes.clear();
-          disk.file = store.new_file(bytes);
+          disk.take(store.new_file(bytes));
           disk.hasher = base::Hasher(disk.digest.algorithm());
           disk.hasher.update(bytes);
-          disk.length = bytes.size();
+          disk.length = disk.hashed = bytes.size();
           return disk.length;
         },
         std::move(done));
@@ -80,11 +118,38 @@ class MemoryFill final : public store::FillFile {
         [bytes = std::move(bytes)](Disk& disk) -> base::Result<std::uint64_t> {
           if (!disk.file) std::abort();  // open() comes first, and must have gone well
           disk.hasher.update(*bytes);
-          const std::lock_guard lock(disk.store.mutex_);
-          if (disk.store.full_at_ && disk.length + bytes->size() > *disk.store.full_at_) disk.lost = true;
-          if (disk.lost) return Error(ErrorKind::full, "append: no space left on device");
+          disk.hashed += bytes->size();
+          {
+            const std::lock_guard lock(disk.store.mutex_);
+            if (disk.store.full_at_ && disk.length + bytes->size() > *disk.store.full_at_) disk.lost = true;
+          }
+          if (disk.lost) {
+            disk.pieces->stop();
+            return Error(ErrorKind::full, "append: no space left on device");
+          }
           write_at(disk.file->fd(), *bytes, disk.length);
-          disk.length += bytes->size();
+          disk.length = disk.hashed;
+          return disk.length;
+        },
+        std::move(done));
+  }
+
+  [[nodiscard]] std::shared_ptr<store::PieceWriter> pieces() override {
+    return discard_ || pieces_ == nullptr || pieces_->stopped() ? nullptr : pieces_;
+  }
+
+  void absorb(std::uint64_t end, Done<std::uint64_t> done) override {
+    run<std::uint64_t>(
+        [end](Disk& disk) -> base::Result<std::uint64_t> {
+          if (!disk.file) std::abort();
+          if (end > disk.hashed) {
+            const auto bytes = read_slice({disk.file, disk.hashed, end - disk.hashed});
+            if (bytes.size() < end - disk.hashed) return Error(ErrorKind::corrupt, "absorb: the file ends early");
+            disk.hasher.update(bytes);
+            disk.hashed = end;
+          }
+          if (disk.lost) return Error(ErrorKind::full, "absorb: no space left on device");
+          disk.length = disk.hashed;
           return disk.length;
         },
         std::move(done));
@@ -98,6 +163,7 @@ class MemoryFill final : public store::FillFile {
     run<store::OpenBlob>(
         [repository = std::move(repository)](Disk& disk) -> base::Result<store::OpenBlob> {
           auto& store = disk.store;
+          disk.pieces->stop();
           const std::lock_guard lock(store.mutex_);
           if (disk.lost) std::abort();  // only what is whole is published
           if (store.fail_publish_) return Error(ErrorKind::gone, "publish: I/O error");
@@ -113,12 +179,13 @@ class MemoryFill final : public store::FillFile {
   void restart(std::string reason, Done<void> done) override {
     run<void>(
         [reason = std::move(reason)](Disk& disk) -> base::Result<void> {
+          if (disk.pieces) disk.pieces->stop();
           const std::lock_guard lock(disk.store.mutex_);
           disk.store.quarantined_.push_back(reason);
           disk.store.blobs_.erase(disk.digest);
-          disk.file = disk.store.new_file("");
+          disk.take(disk.store.new_file(""));
           disk.hasher = base::Hasher(disk.digest.algorithm());
-          disk.length = 0;
+          disk.length = disk.hashed = 0;
           return {};
         },
         std::move(done));
@@ -136,8 +203,13 @@ class MemoryFill final : public store::FillFile {
     MemoryStore& store;
     base::Digest digest;
     base::Hasher hasher;
+    void take(std::shared_ptr<const base::File> opened) {
+      file = std::move(opened);
+      pieces = std::make_shared<MemoryPieces>(store, file);
+    }
     std::shared_ptr<const base::File> file;
-    std::uint64_t length = 0;
+    std::shared_ptr<MemoryPieces> pieces;  // of that file
+    std::uint64_t length = 0, hashed = 0;
     bool lost = false, published = false;
   };
 
@@ -146,9 +218,11 @@ class MemoryFill final : public store::FillFile {
     strand_.post([disk = disk_, work = std::move(work), &loop = loop_, watch = life_.watch(), this,
                   done = std::move(done)]() mutable {
       auto result = work(*disk);
-      loop.post([watch, this, file = disk->file, result = std::move(result), done = std::move(done)]() mutable {
+      loop.post([watch, this, file = disk->file, pieces = disk->pieces, result = std::move(result),
+                 done = std::move(done)]() mutable {
         if (watch.gone()) return;
         file_ = file;
+        pieces_ = pieces;
         done(std::move(result));
       });
     });
@@ -159,6 +233,7 @@ class MemoryFill final : public store::FillFile {
   base::Strand strand_;
   std::shared_ptr<Disk> disk_;  // shared with queued work
   std::shared_ptr<const base::File> file_;
+  std::shared_ptr<MemoryPieces> pieces_;
   bool discard_ = false;
   base::Lifetime life_;
 };
@@ -175,104 +250,12 @@ std::shared_ptr<const base::File> MemoryStore::new_file(std::string_view bytes) 
   return std::make_shared<const base::File>(fd);
 }
 
-void MemoryStore::hold_commits(bool on) {
-  {
-    const std::lock_guard lock(mutex_);
-    hold_ = on;
-  }
-  if (!on) release_commits();
-}
-
-void MemoryStore::release_commits() {
-  std::vector<Waiting> waiting;
-  {
-    const std::lock_guard lock(mutex_);
-    waiting = std::exchange(waiting_, {});
-    for (const auto& commit : waiting) {
-      for (const auto& write : commit.writes) apply(write);
-    }
-  }
-  for (auto& commit : waiting) {
-    if (commit.done) commit.on->post([done = std::move(commit.done)]() mutable { done({}); });
-  }
-}
-
-void MemoryStore::fail_commits(std::optional<Error> error) {
-  const std::lock_guard lock(mutex_);
-  commit_error_ = std::move(error);
-}
-void MemoryStore::fill_up_at(std::optional<std::uint64_t> bytes) {
-  const std::lock_guard lock(mutex_);
-  full_at_ = bytes;
-}
-void MemoryStore::admit_up_to(std::optional<std::uint64_t> bytes) {
-  const std::lock_guard lock(mutex_);
-  admit_up_to_ = bytes;
-}
-void MemoryStore::refuse_blobs(std::optional<base::Error> error) {
-  const std::lock_guard lock(mutex_);
-  refuse_blobs_ = std::move(error);
-}
-
-void MemoryStore::fail_open(bool on) {
-  const std::lock_guard lock(mutex_);
-  fail_open_ = on;
-}
-void MemoryStore::fail_publish(bool on) {
-  const std::lock_guard lock(mutex_);
-  fail_publish_ = on;
-}
-void MemoryStore::keep(const base::Digest& digest, std::string bytes) {
-  const std::lock_guard lock(mutex_);
-  kept_[digest] = std::move(bytes);
-}
-void MemoryStore::put_blob(const base::Digest& digest, std::string bytes) {
-  const std::lock_guard lock(mutex_);
-  blobs_.insert_or_assign(digest, Blob{new_file(bytes), bytes.size(), false});
-}
-void MemoryStore::damage_blob(const base::Digest& digest, std::string bytes) {
-  const std::lock_guard lock(mutex_);
-  blobs_.insert_or_assign(digest, Blob{new_file(bytes), bytes.size(), true});
-}
-void MemoryStore::remove_manifest(const base::Digest& digest) {
-  const std::lock_guard lock(mutex_);
-  manifests_.erase(digest);
-}
-
-bool MemoryStore::has_blob(const base::Digest& digest) const {
+void MemoryStore::report_unreadable(const base::Digest& digest, const base::File& file, const base::Error&) {
   const std::lock_guard lock(mutex_);
   const auto it = blobs_.find(digest);
-  if (it == blobs_.end()) return false;
-  return base::digest_of(read_slice({it->second.file, 0, it->second.size}), digest.algorithm()) == digest;
-}
-std::optional<std::string> MemoryStore::kept(const base::Digest& digest) const {
-  const std::lock_guard lock(mutex_);
-  const auto it = kept_.find(digest);
-  return it == kept_.end() ? std::nullopt : std::optional(it->second);
-}
-std::size_t MemoryStore::fills_running() const {
-  const std::lock_guard lock(mutex_);
-  return filling_.size();
-}
-std::size_t MemoryStore::fills_begun() const {
-  const std::lock_guard lock(mutex_);
-  return begun_;
-}
-std::size_t MemoryStore::published() const {
-  const std::lock_guard lock(mutex_);
-  return published_;
-}
-std::vector<std::string> MemoryStore::quarantined() const {
-  const std::lock_guard lock(mutex_);
-  return quarantined_;
-}
-std::size_t MemoryStore::commits() const {
-  const std::lock_guard lock(mutex_);
-  return commits_;
-}
-std::size_t MemoryStore::touches() const {
-  const std::lock_guard lock(mutex_);
-  return touches_;
+  if (it == blobs_.end() || it->second.file.get() != &file) return;
+  ++read_errors_;
+  it->second.damaged = true;
 }
 
 base::Result<store::OpenBlob> MemoryStore::open_blob(const base::Digest& digest) {
@@ -326,6 +309,15 @@ std::optional<std::string> MemoryStore::find_state(std::string_view key) const {
   return it == states_.end() ? std::nullopt : std::optional(it->second);
 }
 
+store::Store::States MemoryStore::list_states(std::string_view prefix, std::string_view last, std::size_t limit) const {
+  const std::lock_guard lock(mutex_);
+  States out;
+  for (const auto& [key, value] : states_) {
+    if (key.starts_with(prefix) && key > last && out.size() < limit) out.emplace_back(key, value);
+  }
+  return out;
+}
+
 std::vector<std::string> MemoryStore::list_repositories(std::string_view last, std::size_t limit) const {
   const std::lock_guard lock(mutex_);
   std::set<std::string> names;
@@ -360,6 +352,16 @@ std::vector<std::pair<base::Digest, store::BlobRecord>> MemoryStore::list_blobs(
   return out;
 }
 
+std::vector<base::Digest> MemoryStore::list_manifests(const std::optional<base::Digest>& last,
+                                                      std::size_t limit) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<base::Digest> out;
+  for (const auto& [digest, manifest] : manifests_) {
+    if ((!last || digest > *last) && out.size() < limit) out.push_back(digest);
+  }
+  return out;
+}
+
 store::Usage MemoryStore::usage() const {
   const std::lock_guard lock(mutex_);
   store::Usage usage;
@@ -367,6 +369,9 @@ store::Usage MemoryStore::usage() const {
   for (const auto& [digest, blob] : blobs_) usage.blob_bytes += blob.size;
   usage.manifests = manifests_.size();
   usage.tags = tags_.size();
+  usage.read_errors = read_errors_;
+  usage.read_only = !read_only_reason_.empty();
+  usage.read_only_reason = read_only_reason_;
   return usage;
 }
 
@@ -402,6 +407,7 @@ void MemoryStore::put_hosted_link(const std::string& repository, const base::Dig
 void MemoryStore::put_hosted_manifest(const store::ManifestPush& push) {
   put_hosted_link(push.repository, push.digest, push.bytes->size());
   const std::lock_guard lock(mutex_);
+  links_[{push.repository, push.digest.to_string()}].manifest = true;
   const auto now = clock_.wall_now();
   manifests_[push.digest] = {push.media_type, push.bytes, now};
   for (const auto& tag : push.tags) {
@@ -480,6 +486,33 @@ base::Result<void> MemoryStore::remove_blob(const base::Digest& digest) {
   const std::lock_guard lock(mutex_);
   if (blobs_.erase(digest) == 0) return Error(ErrorKind::not_found, "no such blob");
   return {};
+}
+
+base::Result<store::BlobRecord> MemoryStore::find_removable(const base::Digest& digest) const {
+  const auto record = find_blob(digest);
+  if (!record) return Error(ErrorKind::not_found, "no such blob");
+  return *record;
+}
+
+// Nothing is pinned or in use here; blobs stay where they are when their repository goes, but nothing shows them.
+base::Result<store::RemovalForecast> MemoryStore::foresee_removal(std::string_view repository) const {
+  const std::lock_guard lock(mutex_);
+  store::RemovalForecast sum;
+  for (const auto& [key, tag] : tags_) sum.tags += key.first == repository ? 1 : 0;
+  for (const auto& [key, link] : links_) {
+    if (key.first != repository) continue;
+    const auto alone = std::count_if(links_.begin(), links_.end(), [&digest = key.second](const auto& other) {
+                         return other.first.second == digest;
+                       }) == 1;
+    const auto digest = base::Digest::parse(key.second);
+    if (!digest) continue;
+    if (alone) sum.manifests += manifests_.count(*digest);
+    const auto blob = blobs_.find(*digest);
+    if (blob == blobs_.end()) continue;
+    ++(alone ? sum.blobs : sum.blobs_shared);
+    (alone ? sum.bytes : sum.bytes_shared) += blob->second.size;
+  }
+  return sum;
 }
 
 }  // namespace shoal::test

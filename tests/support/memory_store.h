@@ -32,6 +32,7 @@ class MemoryStore final : public store::Store {
   void hold_commits(bool on);
   void release_commits();                               // applies and completes what waits, in order
   void fail_commits(std::optional<base::Error> error);  // nothing is applied, every commit fails
+  void turn_read_only(const std::string& reason);       // commits fail with it, and usage() tells
   void fill_up_at(std::optional<std::uint64_t> bytes);
   void admit_up_to(std::optional<std::uint64_t> bytes);
   void fail_open(bool on);
@@ -63,12 +64,15 @@ class MemoryStore final : public store::Store {
   [[nodiscard]] std::optional<base::WallTime> find_absent(std::string_view repository,
                                                           std::string_view reference) const override;
   [[nodiscard]] std::optional<std::string> find_state(std::string_view key) const override;
+  [[nodiscard]] States list_states(std::string_view prefix, std::string_view last, std::size_t limit) const override;
   [[nodiscard]] std::vector<std::string> list_repositories(std::string_view last, std::size_t limit) const override;
   [[nodiscard]] std::vector<std::pair<std::string, store::TagRecord>> list_tags(std::string_view repository,
                                                                                 std::string_view last,
                                                                                 std::size_t limit) const override;
   [[nodiscard]] std::vector<std::pair<base::Digest, store::BlobRecord>> list_blobs(
       const std::optional<base::Digest>& last, std::size_t limit) const override;
+  [[nodiscard]] std::vector<base::Digest> list_manifests(const std::optional<base::Digest>& last,
+                                                         std::size_t limit) const override;
   [[nodiscard]] store::Usage usage() const override;
   void commit(std::vector<store::Write> writes, base::Executor& on,
               base::UniqueFunction<void(base::Result<void>)> done) override;
@@ -77,9 +81,13 @@ class MemoryStore final : public store::Store {
   [[nodiscard]] base::Result<std::unique_ptr<store::FillFile>> begin_fill(const base::Digest& digest,
                                                                           base::Loop& loop) override;
   [[nodiscard]] MemoryHosted& hosted() override { return hosted_; }
+  void report_unreadable(const base::Digest& digest, const base::File& file, const base::Error& why) override;
   [[nodiscard]] store::Admission admit(std::uint64_t size) override;
+  [[nodiscard]] store::Admission would_admit(std::uint64_t size) override { return admit(size); }
   [[nodiscard]] store::ScrubReport scrub(std::uint64_t) override { return {.whole = true}; }
   [[nodiscard]] base::Result<void> remove_blob(const base::Digest& digest) override;
+  [[nodiscard]] base::Result<store::BlobRecord> find_removable(const base::Digest& digest) const override;
+  [[nodiscard]] base::Result<store::RemovalForecast> foresee_removal(std::string_view repository) const override;
 
   // --- for the hosted side ---
   void put_hosted_link(const std::string& repository, const base::Digest& digest, std::uint64_t size);
@@ -90,6 +98,7 @@ class MemoryStore final : public store::Store {
 
  private:
   friend class MemoryFill;
+  friend class MemoryPieces;
   struct Blob {
     std::shared_ptr<const base::File> file;
     std::uint64_t size;
@@ -122,8 +131,10 @@ class MemoryStore final : public store::Store {
   std::vector<std::string> quarantined_;
   std::optional<std::uint64_t> full_at_, admit_up_to_;
   std::optional<base::Error> commit_error_;
+  std::string read_only_reason_;
   std::optional<base::Error> refuse_blobs_;
   bool hold_ = false, fail_open_ = false, fail_publish_ = false;
+  std::uint64_t read_errors_ = 0;
   std::size_t files_ = 0, begun_ = 0, published_ = 0, commits_ = 0, touches_ = 0;
 };
 

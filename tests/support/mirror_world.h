@@ -11,7 +11,9 @@
 #include "shoal/mirror/mirror.h"
 #include "support/fake_loop.h"
 #include "support/fake_registry.h"
+#include "support/fake_site.h"
 #include "support/memory_store.h"
+#include "support/recording_events.h"
 
 namespace shoal::test {
 
@@ -84,13 +86,22 @@ template <class T>
 using AskedPtr = std::unique_ptr<Asked<T>>;
 using AskedBlob = AskedPtr<std::unique_ptr<mirror::Blob>>;
 
+// For sets that own their registries.
+inline std::shared_ptr<upstream::Registry> unowned(upstream::Registry& registry) {
+  return {std::shared_ptr<void>(), &registry};
+}
+
 class MirrorWorld {
  public:
-  explicit MirrorWorld(mirror::MirrorOptions options = {}) {
+  enum class Neighbours { none, some };
+  explicit MirrorWorld(mirror::MirrorOptions options = {}, Neighbours neighbours = Neighbours::none) {
+    const bool with = neighbours == Neighbours::some;
     options.retry.base_delay = std::chrono::milliseconds(100);
     mirror = std::make_unique<mirror::Mirror>(
         store, disk, clock, metrics, options,
-        std::vector<mirror::Mirror::LoopParts>{{loops[0], sets[0]}, {loops[1], sets[1]}});
+        std::vector<mirror::Mirror::LoopParts>{{loops[0], sets[0], with ? &sites[0] : nullptr},
+                                               {loops[1], sets[1], with ? &sites[1] : nullptr}},
+        events);
   }
   ~MirrorWorld() {
     bool stopped = false;
@@ -172,19 +183,31 @@ class MirrorWorld {
     return static_cast<double>(metrics.counter(name, "", labels).value());
   }
 
+  // Of upstream, for all fills so far.
+  [[nodiscard]] double copies() { return metrics.histogram("shoal_upstream_copies", "", {}).snapshot().sum; }
+
   FakeClock clock;
   std::array<FakeLoop, 2> loops{FakeLoop(clock, 0), FakeLoop(clock, 1)};
   FakeExecutor disk;
   MemoryStore store{disk, clock};
   obs::Metrics metrics;
+  RecordingEvents events;
   FakeUpstream upstream;
   std::array<FakeRegistry, 2> registries{FakeRegistry(loops[0], upstream), FakeRegistry(loops[1], upstream)};
   struct Set final : mirror::UpstreamSet {
     explicit Set(FakeRegistry& r) : registry(r) {}
-    upstream::Registry* find(std::string_view name) override { return name == "docker.io" ? &registry : nullptr; }
+    std::shared_ptr<upstream::Registry> find(std::string_view name) override {
+      return name == "docker.io" ? unowned(registry) : nullptr;
+    }
     FakeRegistry& registry;
   };
   std::array<Set, 2> sets{Set(registries[0]), Set(registries[1])};
+  std::array<FakeSite, 2> sites{FakeSite(loops[0]), FakeSite(loops[1])};
+  // The one that the blob's owner asks.
+  [[nodiscard]] FakeSite& site(const base::Digest& digest) { return sites[digest.hash() % 2]; }
+  [[nodiscard]] FakeSite& site(const mirror::Target& target) {
+    return sites[std::hash<std::string_view>()(target.canonical()) % 2];
+  }
   std::unique_ptr<mirror::Mirror> mirror;
 
  private:

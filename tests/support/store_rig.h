@@ -7,6 +7,7 @@
 #include "shoal/store/store.h"
 #include "support/fake_loop.h"
 #include "support/queue_loop.h"
+#include "support/recording_events.h"
 #include "support/temp_dir.h"
 
 namespace shoal::test {
@@ -27,7 +28,12 @@ inline std::string read_all(const store::OpenBlob& blob) {
 
 class StoreRig {
  public:
-  explicit StoreRig(OpenStore open = store::Store::open) : open_(std::move(open)) {
+  explicit StoreRig(OpenStore open = nullptr) : open_(std::move(open)) {
+    if (!open_) {
+      open_ = [this](store::StoreOptions with, base::Executor& disk, base::Clock& wall) {
+        return store::Store::open(std::move(with), disk, wall, events);
+      };
+    }
     options.path = dir.file("store");
     options.min_free = 0;
     options.index_size = 64ULL << 20;
@@ -67,6 +73,9 @@ class StoreRig {
   base::Result<std::uint64_t> append(store::FillFile& fill, std::string bytes) {
     return wait<std::uint64_t>([&](auto done) { fill.append(shared(std::move(bytes)), std::move(done)); });
   }
+  base::Result<std::uint64_t> absorb(store::FillFile& fill, std::uint64_t end) {
+    return wait<std::uint64_t>([&](auto done) { fill.absorb(end, std::move(done)); });
+  }
   base::Result<bool> verify(store::FillFile& fill) {
     return wait<bool>([&](auto done) { fill.verify(std::move(done)); });
   }
@@ -98,7 +107,8 @@ class StoreRig {
 
   TempDir dir;
   FakeClock clock;
-  QueueLoop loop;  // also the disk executor
+  QueueLoop loop;          // also the disk executor
+  RecordingEvents events;  // of the real store, unless it was opened otherwise
   store::StoreOptions options;
   std::unique_ptr<store::Store> store;
 

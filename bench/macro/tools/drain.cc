@@ -1,17 +1,13 @@
 // HTTP/1.1 load that costs its own machine little: GETs over keep-alive connections, bodies dropped in the kernel
 // (recv with MSG_TRUNC), one thread, epoll. Prints one JSON line at the end; with --hold or --pace also
 // {"event":"ready"} once every connection has its first answer's header.
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
@@ -21,6 +17,8 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "client.h"
 
 namespace {
 
@@ -138,19 +136,11 @@ void Drain::open(Connection& connection) {
   if (connection.fd < 0) {
     return fail(connection, "socket: out of descriptors?");
   }
-  const int on = 1;
-  (void)setsockopt(connection.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   if (options_.pace > 0) {
     const int small = 64 * 1024;
     (void)setsockopt(connection.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
   }
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(options_.port);
-  if (inet_pton(AF_INET, options_.host.c_str(), &address.sin_addr) != 1) {
-    usage();
-  }
-  if (connect(connection.fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 && errno != EINPROGRESS) {
+  if (!connect_to(connection.fd, options_.host, options_.port) && errno != EINPROGRESS) {
     return fail(connection, "connect");
   }
   connection.state = Connection::State::connecting;
@@ -195,13 +185,11 @@ void Drain::read_header(Connection& connection) {
   if (connection.header.compare(0, 10, "HTTP/1.1 2") != 0) {
     return fail(connection, connection.header.substr(0, connection.header.find('\r')).c_str());
   }
-  std::string lower = connection.header.substr(0, end + 2);
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
-  const auto length = lower.find("\r\ncontent-length:");
-  if (length == std::string::npos) {
+  const auto length = field(connection.header.substr(0, end + 2), "content-length");
+  if (length.empty()) {
     return fail(connection, "no Content-Length");
   }
-  const std::uint64_t size = std::strtoull(lower.c_str() + length + 17, nullptr, 10);
+  const std::uint64_t size = std::strtoull(length.c_str(), nullptr, 10);
   const std::uint64_t early = connection.header.size() - end - 4;
   bytes_ += early;
   connection.left = size - std::min(size, early);
@@ -283,11 +271,6 @@ void Drain::refill() {
 }
 
 void Drain::print(double seconds) const {
-  rusage usage{};
-  (void)getrusage(RUSAGE_SELF, &usage);
-  const auto cpu = [](const timeval& t) {
-    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
-  };
   auto sorted = first_byte_ms_;
   std::sort(sorted.begin(), sorted.end());
   const auto at = [&](double q) {
@@ -297,8 +280,7 @@ void Drain::print(double seconds) const {
       "{\"bytes\":%llu,\"requests\":%llu,\"seconds\":%.4f,\"errors\":%llu,\"first_error\":\"%s\","
       "\"first_byte_ms\":{\"p50\":%.3f,\"p99\":%.3f,\"max\":%.3f},\"client_cpu_seconds\":%.3f}\n",
       static_cast<unsigned long long>(bytes_), static_cast<unsigned long long>(done_), seconds,
-      static_cast<unsigned long long>(errors_), first_error_.c_str(), at(0.5), at(0.99), at(1.0),
-      cpu(usage.ru_utime) + cpu(usage.ru_stime));
+      static_cast<unsigned long long>(errors_), first_error_.c_str(), at(0.5), at(0.99), at(1.0), processor_seconds());
 }
 
 int Drain::run() {

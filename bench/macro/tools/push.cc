@@ -1,8 +1,6 @@
 // Pushes blobs as clients do, over keep-alive connections, one thread each: POST for a session, then the bytes in one
 // PUT (small blobs) or one PATCH and a PUT (--patch, large ones). Digests are made before the clock starts. Prints one
 // JSON line.
-#include <arpa/inet.h>
-#include <netinet/tcp.h>
 #include <openssl/evp.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -19,6 +17,8 @@
 #include <string_view>
 #include <thread>
 #include <vector>
+
+#include "client.h"
 
 namespace {
 
@@ -80,13 +80,7 @@ class Connection {
   }
   bool open() {
     fd_ = ::socket(AF_INET, SOCK_STREAM, 0);
-    sockaddr_in to{};
-    to.sin_family = AF_INET;
-    to.sin_port = htons(static_cast<std::uint16_t>(options_.port));
-    ::inet_pton(AF_INET, options_.host.c_str(), &to.sin_addr);
-    const int one = 1;
-    ::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    return ::connect(fd_, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0;
+    return connect_to(fd_, options_.host, options_.port);
   }
   // The status, and the Location, of the answer.
   template <class F>
@@ -125,16 +119,6 @@ class Connection {
       location.erase(0, location.find('/', scheme + 3));
     }
     return std::atoi(head.c_str() + std::strlen("HTTP/1.1 "));
-  }
-  static std::string field(const std::string& head, std::string_view name) {
-    for (std::size_t at = head.find("\r\n"); at != std::string::npos; at = head.find("\r\n", at + 2)) {
-      const char* line = head.c_str() + at + 2;
-      if (::strncasecmp(line, name.data(), name.size()) != 0 || line[name.size()] != ':') continue;
-      const char* value = line + name.size() + 1;
-      while (*value == ' ') ++value;
-      return std::string(value, std::strcspn(value, "\r"));
-    }
-    return {};
   }
   bool more() {
     char buffer[16384];

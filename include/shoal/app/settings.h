@@ -16,8 +16,10 @@
 #include "shoal/http/server.h"
 #include "shoal/mirror/mirror.h"
 #include "shoal/net/stream.h"
+#include "shoal/notify/notify.h"
 #include "shoal/obs/access_log.h"
 #include "shoal/obs/log.h"
+#include "shoal/p2p/site.h"
 #include "shoal/registry/retention.h"
 #include "shoal/serve/access.h"
 #include "shoal/serve/hosted.h"
@@ -50,6 +52,7 @@ struct AuthSettings {
   serve::Access access;
   std::shared_ptr<const auth::Htpasswd> users;  // shared with the authenticator; null without htpasswd
   std::optional<base::Digest> users_digest;     // of the file, to tell whether it changed
+  auth::AuthenticatorOptions logins;
 };
 
 struct AdminSettings {
@@ -77,6 +80,8 @@ struct Settings {
   RegistrySettings registry;
   AuthSettings auth;
   mirror::MirrorOptions mirror;
+  p2p::SiteOptions p2p;
+  notify::Options notifications;
   AdminSettings admin;
   LogSettings log;
 };
@@ -104,7 +109,8 @@ struct LoadedSettings {
 [[nodiscard]] LoadedSettings load_settings(const SettingsSource& source);
 [[nodiscard]] LoadedSettings load_settings(const SettingsSource& source, std::string_view text);  // instead of the file
 
-// As YAML that could be loaded again, with where each value came from.
-[[nodiscard]] std::string settings_text(const std::vector<config::Setting>& values);
+// As YAML that could be loaded again, with where each value came from, and what it will be after a restart (`waiting`).
+[[nodiscard]] std::string settings_text(const std::vector<config::Setting>& values,
+                                        const std::vector<config::Setting>& waiting = {});
 
 }  // namespace shoal::app

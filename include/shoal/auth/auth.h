@@ -68,10 +68,13 @@ class Htpasswd {
 [[nodiscard]] base::Result<std::string> hash_password(const std::string& password, int cost = 10);
 
 struct AuthenticatorOptions {
-  std::chrono::seconds remember{300};  // a checked password is good for so long without bcrypt
-  std::size_t max_remembered = 10'000;
-  std::size_t max_waiting = 256;  // password checks at once; beyond: ErrorKind::busy (503)
-  std::size_t max_running = 2;    // of those, on the pool: its other threads are for the disk
+  std::chrono::seconds remember{300};          // a checked password is good for so long without bcrypt
+  std::chrono::seconds remember_failures{60};  // a wrong one is wrong for so long without bcrypt
+  std::size_t max_remembered = 10'000;         // of each
+  std::size_t max_waiting = 256;               // password checks at once; beyond: ErrorKind::busy (503)
+  std::size_t max_waiting_per_source = 32;     // of those, for one source; beyond: ErrorKind::full (429)
+  std::size_t max_failures_per_minute = 60;    // of one source; beyond: ErrorKind::full (429); 0: no limit
+  std::size_t max_running = 2;                 // checks on the pool: its other threads are for the disk
 };
 
 // From an Authorization header to an identity. One for the process; any thread.
@@ -81,12 +84,14 @@ class Authenticator {
   Authenticator(base::Executor& pool, base::Clock& clock, AuthenticatorOptions options);
   ~Authenticator();
   void set_users(std::shared_ptr<const Htpasswd> users);  // also forgets what was remembered
+  void set_options(const AuthenticatorOptions& options);  // for checks to come
   // What can be told at once: no header (and `Basic :`, which some clients send without credentials) is anonymous;
   // remembered credentials. nullptr: authenticate() has to look.
   [[nodiscard]] std::unique_ptr<Identity> try_authenticate(std::string_view authorization) const;
-  // `done` once, later, on `loop`. ErrorKind::denied: wrong user or password (the message does not say which);
-  // invalid: not a Basic header; busy.
-  void authenticate(std::string authorization, base::Loop& loop, Done done);
+  // `ip`: of the client, whose share of the checks this is. `done` once, later, on `loop`. ErrorKind::denied: wrong
+  // user or password (the message does not say which); invalid: not a Basic header; busy: too many wait; full: too many
+  // from that address wait, or were wrong.
+  void authenticate(std::string authorization, std::string_view ip, base::Loop& loop, Done done);
 
  private:
   struct State;

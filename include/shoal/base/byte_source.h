@@ -33,7 +33,8 @@ struct FileSlice {
   std::shared_ptr<const File> file;
   std::uint64_t offset = 0;
   std::uint64_t size = 0;
-  bool resident = false;  // written a moment ago: no need to ask whether it is in the page cache
+  bool resident = false;     // written a moment ago: no need to ask whether it is in the page cache
+  bool only_cached = false;  // the disk may not have taken it: good while it is in the page cache, no longer
 };
 
 struct MemorySlice {

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <span>
 #include <string>
@@ -59,6 +60,27 @@ class Hasher {
 };
 
 [[nodiscard]] Digest digest_of(std::string_view bytes, HashAlgorithm algorithm = HashAlgorithm::sha256);
+
+// HMAC-SHA-256 (RFC 2104). The key is expanded once; a value that is only read: any thread, several at once.
+using Mac = std::array<std::uint8_t, 32>;
+class HmacKey {
+ public:
+  explicit HmacKey(std::string_view key);
+  HmacKey(HmacKey&&) noexcept;
+  HmacKey& operator=(HmacKey&&) noexcept;
+  ~HmacKey();
+  [[nodiscard]] Mac sign(std::initializer_list<std::string_view> parts) const;  // of all parts, one after the other
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+[[nodiscard]] Mac hmac_sha256(std::string_view key, std::string_view data);
+
+// The time it takes depends on the lengths alone, not on where they differ: to compare what is secret.
+[[nodiscard]] bool equal_secrets(std::string_view a, std::string_view b);
+
+[[nodiscard]] std::string to_hex(std::span<const std::uint8_t> bytes);  // lower case
 
 }  // namespace shoal::base
 

@@ -13,7 +13,8 @@
 //   const config::Report& report = reader.finish();
 //
 // A flag beats the environment, which beats the file. storage.path is SHOAL_STORAGE_PATH and --set storage.path=/x;
-// other characters than letters and digits become "_". In both, a list is "a,b" or "[a, b]", a map is "{k: v}".
+// other characters than letters and digits become "_". An empty variable counts as not set, with a warning. In both, a
+// list is "a,b" or "[a, b]", a map is "{k: v}".
 //
 // One thread. Sections are small handles and die before their Reader. Reading the file blocks: not on an event loop.
 #pragma once

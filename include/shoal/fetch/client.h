@@ -33,6 +33,7 @@ struct Request {
   std::chrono::milliseconds stall_timeout{15'000};       // between two pieces of the body, paused time not counted
   std::uint64_t min_bytes_per_second = 0;  // averaged over stall_timeout; slower is a stall. 0: any byte counts
   int max_redirects = 5;
+  bool https_only = false;  // another URL is an error
   TlsTrust tls;
   std::string proxy;     // "" : none (the environment is not read)
   std::string no_proxy;  // host patterns, comma separated

@@ -69,14 +69,28 @@ struct Request {
   std::string body;                     // only with BodyMode::buffer
   std::shared_ptr<RequestBody> stream;  // only with BodyMode::stream; shared with the connection, which feeds it
   bool secure = false;                  // came over TLS
+  bool certified = false;               // ... from a member: net::Stream::certified()
 };
 
 // How an exchange ended; for the access log and the counters.
+// Who or what ended an exchange.
+enum class EndCause : std::uint8_t {
+  complete,  // the whole answer left
+  client,    // the client left, or its connection broke
+  source,    // the body's source failed: see ExchangeEnd::error
+  file,      // the disk did not give the bytes of the body's file: see ExchangeEnd::error
+  timeout,   // the client took nothing for too long
+  shutdown,  // we stopped
+};
+
 struct ExchangeEnd {
   std::uint64_t body_bytes = 0;             // that left on the socket
   std::chrono::microseconds first_byte{0};  // request head parsed -> first response byte written
   std::chrono::microseconds total{0};
   bool complete = false;  // the whole answer left
+  EndCause cause = EndCause::client;
+  std::optional<base::Error> error{};        // of the source
+  std::shared_ptr<const base::File> file{};  // that the disk did not give, with EndCause::file
 };
 
 struct Response {

@@ -21,7 +21,10 @@
 #include "shoal/base/clock.h"
 #include "shoal/base/digest.h"
 #include "shoal/base/loop.h"
+#include "shoal/mirror/origins.h"
+#include "shoal/obs/event.h"
 #include "shoal/obs/metrics.h"
+#include "shoal/p2p/neighbours.h"
 #include "shoal/registry/name.h"
 #include "shoal/store/store.h"
 #include "shoal/upstream/upstream.h"
@@ -61,6 +64,7 @@ struct Provenance {
   bool stored = false;                      // miss, collapsed: it is being kept
   std::optional<std::chrono::seconds> age;  // since upstream last confirmed it (tags), or since it was verified
   std::string detail;                       // "" or a short explanation
+  bool from_neighbour = false;              // miss, collapsed: of a manifest
 };
 
 // Why there is no answer.
@@ -92,6 +96,8 @@ class Blob {
   [[nodiscard]] virtual std::unique_ptr<base::ByteSource> read(base::ByteRange range) = 0;
   [[nodiscard]] virtual std::unique_ptr<base::ByteSource> read_all() = 0;
   [[nodiscard]] const Provenance& provenance() const { return provenance_; }
+  // Of what its sources have given so far, in that order. Null: all of it is from the store.
+  [[nodiscard]] virtual std::shared_ptr<const Origins> origins() const { return nullptr; }
 
  protected:
   explicit Blob(Provenance provenance) : provenance_(std::move(provenance)) {}
@@ -124,7 +130,8 @@ class Pending {
 class UpstreamSet {
  public:
   virtual ~UpstreamSet() = default;
-  [[nodiscard]] virtual upstream::Registry* find(std::string_view registry) = 0;
+  // Null: not reachable. Shared with the set, which lets go of one only when nobody else holds it; on that loop only.
+  [[nodiscard]] virtual std::shared_ptr<upstream::Registry> find(std::string_view registry) = 0;
 };
 
 class MirrorProbe;
@@ -138,11 +145,12 @@ class Mirror {
 
   struct LoopParts {
     base::Loop& loop;
-    UpstreamSet& upstreams;  // used on that loop only
+    UpstreamSet& upstreams;           // used on that loop only
+    p2p::Neighbours* site = nullptr;  // the same; null: this node has no neighbours
   };
-  // All references outlive the mirror. `disk`: the hash-and-disk pool.
+  // All references outlive the mirror. `disk`: the hash-and-disk pool. `events` hears of blobs that were fetched.
   Mirror(store::Store& store, base::Executor& disk, base::Clock& clock, obs::Metrics& metrics, MirrorOptions options,
-         std::vector<LoopParts> loops);
+         std::vector<LoopParts> loops, obs::EventSink& events = obs::no_events());
   ~Mirror();
 
   // What the store can answer right now, without waiting: the warm path. Any loop.
@@ -162,10 +170,16 @@ class Mirror {
   [[nodiscard]] std::unique_ptr<Pending> referrers(base::Loop& loop, const Target& target, const base::Digest& digest,
                                                    std::string query, Done<TagPage> done);
 
+  // For neighbours: what is here, or arriving from upstream. Never starts a fetch, asks for no right.
+  [[nodiscard]] std::unique_ptr<Pending> peek_blob(base::Loop& loop, const base::Digest& digest,
+                                                   Done<std::unique_ptr<Blob>> done);
+  [[nodiscard]] bool is_proven(const std::string& canonical, const base::Digest& digest) const;  // any thread
+
   void set_options(const MirrorOptions& options);  // any thread; for what starts afterwards
 
-  // Stops fetching; what is on disk stays to be resumed. `stopped` runs (on any loop) when every shard has let go of
-  // its fills; the loops must still run. Then stop the loops and destroy the mirror.
+  // Stops fetching; what is on disk stays to be resumed, and what is being published is waited for, for ten seconds at
+  // most. `stopped` runs (on any loop) when every shard has let go of its fills; the loops must still run. Then stop
+  // the loops and destroy the mirror.
   void stop(base::UniqueFunction<void()> stopped);
 
  private:

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "shoal/base/loop.h"
+#include "shoal/obs/metrics.h"
 
 namespace shoal::net {
 
@@ -24,6 +25,10 @@ class EventLoop final : public base::Loop {
   [[nodiscard]] unsigned index() const override;
   // How late the last heartbeat (two a second) ran: what a turn that blocks costs the others. Any thread.
   [[nodiscard]] std::chrono::microseconds lag() const;
+  // From now on counts, in seconds: how long each turn took, from the first event it handled to the next wait; and how
+  // long what another thread posted waited until the loop came to it (the first of each batch). Any thread, any time
+  // after start(); both outlive the loop.
+  void measure(obs::Histogram& turns, obs::Histogram& waits);
 
   struct Impl;
   [[nodiscard]] Impl& impl() { return *impl_; }  // for net's own files only: holds the uv_loop_t

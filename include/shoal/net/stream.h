@@ -22,6 +22,26 @@ struct Address {
 // "127.0.0.1:5000", "[::]:5000", ":5000" (all addresses, both families). Numeric only: no DNS here.
 [[nodiscard]] base::Result<Address> parse_address(std::string_view text);
 
+// TLS records of what is sent, made by the kernel: kTLS (kernel documentation, networking/tls.rst). A side of a stream,
+// which owns it; same loop.
+class KernelTls {
+ public:
+  // `keys`: a tls12_crypto_info_* of linux/tls.h. False: this kernel does not take them, and nothing has changed. From
+  // then on what the stream sends is application data.
+  [[nodiscard]] virtual bool begin(std::string_view keys) = 0;
+  // A record of another content type (RFC 8446, 5.1). Takes and returns what write_some does.
+  [[nodiscard]] virtual base::Result<std::size_t> write_record(std::uint8_t type, std::string_view bytes) = 0;
+  // All that was taken is in the socket's buffer. What is not would be lost by closing; on_writable tells when to ask
+  // again.
+  [[nodiscard]] virtual bool settled() = 0;
+
+ protected:
+  ~KernelTls() = default;
+};
+
+// The first call tries it out, with a connection of its own: it blocks, and may make the kernel load modules.
+[[nodiscard]] bool kernel_makes_tls_records();
+
 class Stream {
  public:
   virtual ~Stream() = default;
@@ -34,6 +54,7 @@ class Stream {
   // Tries now, without waiting: how many bytes the kernel took (0 = wait with on_writable).
   [[nodiscard]] virtual base::Result<std::size_t> write_some(std::span<const std::string_view> parts) = 0;
   // The same from a file's page cache (sendfile). The caller has made sure the pages are there (PageCache).
+  // ErrorKind::corrupt: it is the file that failed (short, or not readable), not the connection.
   [[nodiscard]] virtual base::Result<std::size_t> send_file(const base::File& file, std::uint64_t offset,
                                                             std::size_t size) = 0;
   // Calls `ready` once when the socket takes bytes again or broke.
@@ -43,6 +64,9 @@ class Stream {
   virtual void reset() = 0;           // close with RST: "cut, never ended as if complete"
   virtual void shutdown_write() = 0;  // send FIN
   [[nodiscard]] virtual const Address& peer() const = 0;
+  // The peer proved to hold a certificate of tls::ServerOptions::members_ca_file. Known once bytes arrive.
+  [[nodiscard]] virtual bool certified() const { return false; }
+  [[nodiscard]] virtual KernelTls* kernel_tls() { return nullptr; }  // null: not of this stream
 };
 
 struct ListenOptions {
@@ -69,6 +93,10 @@ class Listener {
 
 // Are these bytes of the file in the page cache (mincore)? Cheap; any thread. load_pages blocks: pool only.
 [[nodiscard]] bool pages_resident(const base::File& file, std::uint64_t offset, std::uint64_t size);
-void load_pages(const base::File& file, std::uint64_t offset, std::uint64_t size);
+// Fails with unreadable().
+[[nodiscard]] base::Result<void> load_pages(const base::File& file, std::uint64_t offset, std::uint64_t size);
+
+// The error of a failed read of a file. ErrorKind::corrupt: the disk did not give the bytes.
+[[nodiscard]] base::Error unreadable(int error);
 
 }  // namespace shoal::net

@@ -14,8 +14,11 @@ namespace shoal::obs {
 struct AccessLine {
   base::WallTime at;
   std::string_view id, peer, user, method, target, repository, cache, user_agent, detail;
+  std::string_view end;  // who or what ended it: ok, client, upstream, store, timeout, shutdown
   int status = 0;
   std::uint64_t bytes = 0;
+  // Of these. What the swarm brought is among from_neighbours.
+  std::uint64_t from_disk = 0, from_upstream = 0, from_neighbours = 0, from_swarm = 0;
   std::chrono::microseconds first_byte{0}, total{0};
   bool complete = false;
 };

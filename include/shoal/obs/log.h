@@ -10,7 +10,7 @@
 namespace shoal::obs {
 
 enum class Level { trace, debug, info, warn, error };
-enum class Category { app, http, store, fetch, upstream, mirror, serve, admin };
+enum class Category { app, http, store, fetch, upstream, mirror, serve, admin, notify, p2p };
 
 struct LogOptions {
   Level level = Level::info;

@@ -66,5 +66,7 @@ using ApiPath = std::variant<Ping, Catalog, ManifestPath, BlobPath, TagsPath, Re
 // The value of one query parameter, decoded ('+' is a space only in form bodies, not here); nullopt when absent or
 // broken. The first wins.
 [[nodiscard]] std::optional<std::string> query_value(std::string_view query, std::string_view name);
+// A value to be put into a query; what a tag, a name or a media type consists of stays readable, but for '+'.
+[[nodiscard]] std::string percent_encoded(std::string_view text);
 
 }  // namespace shoal::registry

@@ -10,6 +10,7 @@
 #include "shoal/http/server.h"
 #include "shoal/mirror/mirror.h"
 #include "shoal/obs/access_log.h"
+#include "shoal/obs/event.h"
 #include "shoal/obs/metrics.h"
 #include "shoal/serve/access.h"
 #include "shoal/serve/hosted.h"
@@ -22,6 +23,11 @@ class QuotaBook;
 class PoolGate;
 // One for the process: registers the request metrics. Shared by all handlers.
 [[nodiscard]] std::shared_ptr<ServeProbe> make_probe(obs::Metrics& metrics);
+// Bytes of blobs that clients on other machines took so far, those of answers that still run too. Any thread.
+[[nodiscard]] std::uint64_t taken_by_clients(const ServeProbe& probe);
+
+// One for the process, so that the pushes of all loops count together. Shared by all handlers.
+[[nodiscard]] std::shared_ptr<QuotaBook> make_quota_book();
 
 // What its operations do on the pool ends before its destructor returns; so the store goes after it.
 class DistributionHandler final : public http::Handler {
@@ -38,7 +44,9 @@ class DistributionHandler final : public http::Handler {
     base::Executor* pool = nullptr;  // the hash-and-disk pool
     // Without one, nobody can log in: an enabled policy then knows anonymous clients only.
     auth::Authenticator* authenticator = nullptr;
+    std::shared_ptr<QuotaBook> quotas = nullptr;    // null: one of its own
     std::shared_ptr<PoolGate> pool_gate = nullptr;  // the handler's own: it makes it, and closes it when it goes
+    obs::EventSink* events = &obs::no_events();     // hears of pushes, pulls and removals; never null
   };
   // `fallback` answers what is not /v2/ (health, metrics); may be null: 404. It outlives the handler.
   DistributionHandler(Parts parts, std::shared_ptr<const RouteTable> routes, http::Handler* fallback);

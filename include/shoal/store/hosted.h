@@ -9,10 +9,14 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "shoal/base/digest.h"
@@ -61,6 +65,15 @@ struct ManifestPush {
   std::vector<std::string> fixed_tags;  // of `tags`: refuse (ErrorKind::denied) if one exists with another digest
 };
 
+// What remove_content may take.
+struct Removal {
+  // Only what the repository knows as a manifest (true) or as a blob (false); nullopt: either.
+  std::optional<bool> manifest = std::nullopt;
+  // Tags that stay, with the manifest they lead to and, if that is an index, all that it leads to; empty: none do.
+  // Runs on pool threads.
+  std::function<bool(std::string_view tag)> is_fixed = nullptr;
+};
+
 struct HostedRepository {
   std::string name;
   std::uint64_t tags = 0;
@@ -68,11 +81,21 @@ struct HostedRepository {
   std::uint64_t bytes = 0;  // of the blobs and manifests it links to; shared ones count in each
 };
 
+// What a dry run takes for done in a repository.
+struct Supposed {
+  std::map<std::string, base::Digest, std::less<>> tags{};  // gone as release_tag does it, where they still lead there
+  std::set<base::Digest> manifests{};                       // removed, however young
+};
+
 // One round of the garbage collector over the hosted repositories. See src/store/README.md for what is garbage.
 struct GcOptions {
   bool dry_run = false;
-  bool untagged = false;                  // also manifests that no tag leads to (nor a subject that stays)
+  bool untagged = false;  // also manifests that no tag leads to (nor a subject that stays), released or not
   std::chrono::seconds grace{24 * 3600};  // younger links stay: a push may be about to name them
+  // Of dry runs: asked once for each repository, on the round's executor; an error ends the round.
+  std::function<base::Result<Supposed>(const std::string& repository)> suppose = nullptr;
+  // The same: this repository alone, and of it only what the supposed led to; "": all garbage everywhere.
+  std::string only = {};
 };
 struct GcReport {
   std::uint64_t repositories = 0;
@@ -81,6 +104,11 @@ struct GcReport {
   std::uint64_t blobs_removed = 0;  // files
   std::uint64_t bytes_freed = 0;
   std::uint64_t uploads_removed = 0;
+  std::uint64_t repositories_removed = 0;  // nothing is left in them: no longer listed
+  // Of dry runs: blobs that lose links and stay, because a repository shows them still or they are pinned.
+  std::uint64_t blobs_shared = 0;
+  std::uint64_t bytes_shared = 0;
+  std::vector<std::string> manifests{};  // of dry runs: "repository@digest", at most 1,000
 };
 
 class Hosted {
@@ -100,13 +128,26 @@ class Hosted {
   [[nodiscard]] virtual bool is_hosted(std::string_view repository) const = 0;  // anything was ever pushed there
   // In byte order of the name, strictly after `last`.
   [[nodiscard]] virtual std::vector<std::string> list_hosted(std::string_view last, std::size_t limit) const = 0;
+  // The same, and the names of a repository's tags; an error when the index cannot be read, so that a list that was
+  // cut short is not taken for a whole one.
+  [[nodiscard]] virtual base::Result<std::vector<std::string>> read_hosted(std::string_view last,
+                                                                           std::size_t limit) const = 0;
+  [[nodiscard]] virtual base::Result<std::vector<std::string>> read_tags(std::string_view repository,
+                                                                         std::string_view last,
+                                                                         std::size_t limit) const = 0;
+  // The same with what the tags lead to, for who decides by it what goes.
+  using Tagged = std::vector<std::pair<std::string, TagRecord>>;
+  [[nodiscard]] virtual base::Result<Tagged> read_tagged(std::string_view repository, std::string_view last,
+                                                         std::size_t limit) const = 0;
   // In byte order of the digest, strictly after `last`, as many as fit `max_bytes` of descriptors.
   [[nodiscard]] virtual std::vector<Referrer> list_referrers(std::string_view repository, const base::Digest& subject,
                                                              const std::optional<base::Digest>& last,
                                                              std::size_t max_bytes) const = 0;
-  // When the manifest was last asked for; nullopt: not since it was pushed. May lag by seconds.
-  [[nodiscard]] virtual std::optional<base::WallTime> last_pull(const base::Digest& manifest) const = 0;
-  [[nodiscard]] virtual HostedRepository measure(std::string_view repository) const = 0;  // walks it: pool only
+  // When the manifest was last asked for; nullopt: not since it was pushed. May lag by seconds. An error when the index
+  // cannot be read.
+  [[nodiscard]] virtual base::Result<std::optional<base::WallTime>> last_pull(const base::Digest& manifest) const = 0;
+  // Walks it: pool only. An error when the index cannot be read.
+  [[nodiscard]] virtual base::Result<HostedRepository> measure(std::string_view repository) const = 0;
 
   // --- writes ---
   // Makes the link's age begin anew, if it is older than a minute: a pusher was told that the content is there, and
@@ -123,17 +164,21 @@ class Hosted {
   virtual void put_manifest(ManifestPush push, base::Executor& on, Done done) = 0;
   // The tag alone. not_found when there is none.
   virtual void remove_tag(const std::string& repository, const std::string& tag, base::Executor& on, Done done) = 0;
-  // The same, unless it leads to another manifest meanwhile: then nothing happens, without error.
-  virtual void remove_tag_of(const std::string& repository, const std::string& tag, const base::Digest& digest,
-                             base::Executor& on, Done done) = 0;
+  // For retention: the same, unless it leads to another manifest meanwhile: then nothing happens, without error. The
+  // manifest is released: unless it is pushed again, the next garbage collection takes it as if GcOptions::untagged
+  // were set for it, with what only it leads to.
+  virtual void release_tag(const std::string& repository, const std::string& tag, const base::Digest& digest,
+                           base::Executor& on, Done done) = 0;
   // Manifest with its tags and its entries among referrers; or a blob. The repository no longer shows it; the bytes go
-  // when no other repository does. not_found when it does not show it; busy: a manifest of the repository needs the
-  // blob.
-  virtual void remove_content(const std::string& repository, const base::Digest& digest, base::Executor& on,
-                              Done done) = 0;
+  // when no other repository does. not_found when it does not show it, or not as what `removal` says; busy: a manifest
+  // of the repository needs the blob, or the repository keeps changing; denied: a tag that is fixed leads to it, at the
+  // moment of the removal: the message is the tag alone.
+  virtual void remove_content(const std::string& repository, const base::Digest& digest, Removal removal,
+                              base::Executor& on, Done done) = 0;
 
   // --- life cycle ---
-  // In steps on the disk executor beside everything else; `done` on `on`. One at a time: busy.
+  // In short steps on `on`, beside everything else, and `done` there. They read the index and wait for commits: `on` is
+  // a pool, best one that gives way to other work, and outlives the store. One at a time, and a few dry runs: busy.
   virtual void collect_garbage(GcOptions options, base::Executor& on,
                                base::UniqueFunction<void(base::Result<GcReport>)> done) = 0;
 };

@@ -44,7 +44,8 @@ struct TagRecord {
 struct LinkRecord {
   std::optional<std::uint64_t> size;
   bool proven = false;
-  bool hosted = false;  // pushed to, or mounted in, a repository of our own: its content is never evicted
+  bool hosted = false;    // pushed to, or mounted in, a repository of our own: its content is never evicted
+  bool manifest = false;  // hosted, and pushed there as a manifest; told by find_link, not taken by PutLink
 };
 
 // --- writes: values handed to Store::commit, applied together in order ---

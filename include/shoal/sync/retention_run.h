@@ -1,6 +1,7 @@
-// RetentionRun: one round of the retention rules over the hosted repositories. Removes tags; what no tag leads to any
-// more is the garbage collector's (GcOptions::untagged). Reads the index, one repository at a time: blocks. All of it
-// runs on `strand`, which runs one function after the other; it is dropped there, or when nothing runs there any more.
+// RetentionRun: one round of the retention rules over the hosted repositories. Removes tags and releases
+// their manifests, for the garbage collector to take what nothing else leads to (Hosted::release_tag). Reads the index,
+// one repository at a time: blocks. All of it runs on `strand`, which runs one function after the other; it is dropped
+// there, or when nothing runs there any more.
 #pragma once
 
 #include <memory>
@@ -10,6 +11,7 @@
 #include "shoal/base/clock.h"
 #include "shoal/base/loop.h"
 #include "shoal/base/result.h"
+#include "shoal/obs/event.h"
 #include "shoal/registry/retention.h"
 #include "shoal/store/store.h"
 
@@ -20,6 +22,7 @@ struct RetentionOptions {
   // Never removed: (repository pattern, tag pattern).
   std::vector<std::pair<std::string, std::string>> fixed_tags;
   bool dry_run = false;
+  obs::EventSink* events = &obs::no_events();  // hears of the tags that go; outlives the run
 };
 
 struct RetentionReport {
@@ -28,6 +31,16 @@ struct RetentionReport {
   std::uint64_t tags_removed = 0;
   std::vector<std::string> names;  // "repository:tag" of the removed, at most 1,000
 };
+
+// What the rules say of one repository, now.
+struct RetentionPlan {
+  bool concerned = false;  // some rule is about it
+  std::size_t artifacts = 0;
+  std::vector<std::pair<std::string, base::Digest>> tags;  // that go, and where they lead
+};
+// Blocks on the index. An error when it cannot be read.
+[[nodiscard]] base::Result<RetentionPlan> plan_retention(const store::Hosted& hosted, const RetentionOptions& options,
+                                                         const std::string& repository, base::WallTime now);
 
 class RetentionRun {
  public:
@@ -38,15 +51,12 @@ class RetentionRun {
   void start(Done done);  // any thread; `done` once, on the strand; not after destruction
 
  private:
-  struct Going {
-    std::string tag;
-    base::Digest digest;  // where it led when it was looked at
-  };
-  struct Found;
+  using Going = std::pair<std::string, base::Digest>;  // where the tag led when it was looked at
   void next_repository();
   void look();
-  void planned(Found found);
+  void planned(RetentionPlan plan);
   void remove_some();
+  void tell_removed(const std::string& tag);
   void finish(base::Result<void> result);
 
   store::Store& store_;

@@ -19,6 +19,11 @@ struct ServerOptions {
   std::string key_file;   // PEM
   std::string client_ca_file;
   ClientAuth client_auth = ClientAuth::none;
+  // Clients are asked for a certificate of this CA as well, and let in with it; Stream::certified() tells who showed
+  // one. Whoever shows none, or another, is treated as `client_auth` says.
+  std::string members_ca_file{};
+  // The kernel makes the records of what is sent, if it can (kTLS).
+  bool ktls = true;
 };
 
 // Immutable; shared by all loops. Blocks (files): not on a loop.
@@ -27,8 +32,9 @@ class ServerContext {
   // Says which file and why; also when the key is not the certificate's. Never prints key material.
   [[nodiscard]] static base::Result<std::shared_ptr<const ServerContext>> load(const ServerOptions& options);
   ~ServerContext();
-  [[nodiscard]] std::chrono::system_clock::time_point expires()
-      const;  // of the certificate: for a metric and a warning
+  // Of the certificate: for a metric and a warning.
+  [[nodiscard]] std::chrono::system_clock::time_point expires() const;
+  [[nodiscard]] bool kernel_makes_records() const;  // of connections whose cipher it knows
   struct Impl;
   explicit ServerContext(std::unique_ptr<Impl> impl);
   [[nodiscard]] const Impl& impl() const { return *impl_; }

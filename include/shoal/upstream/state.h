@@ -46,4 +46,7 @@ class UpstreamState : public std::enable_shared_from_this<UpstreamState> {
   virtual void load_health(std::string_view saved) = 0;
 };
 
+// Lets go of a state that nobody else holds. Its token requests, which nobody waits for any more, end on their loop.
+void drop_state(std::shared_ptr<UpstreamState> state);
+
 }  // namespace shoal::upstream

@@ -20,6 +20,7 @@
 #include "shoal/base/digest.h"
 #include "shoal/base/loop.h"
 #include "shoal/base/result.h"
+#include "shoal/base/time_window.h"
 #include "shoal/fetch/client.h"
 
 namespace shoal::upstream {
@@ -52,13 +53,22 @@ struct UpstreamOptions {
   std::chrono::milliseconds first_byte_timeout{15'000};
   std::chrono::milliseconds stall_timeout{15'000};
   std::uint64_t min_bytes_per_second = 1024;
-  std::size_t max_fetches = 16;  // blob GETs at once over all loops; further ones wait in order
-  int rate_limit_reserve = 0;    // keep so many pulls of `ratelimit-remaining`: below it, stale tags are served unasked
+  std::uint64_t max_rate = 0;  // bytes a second of all blob GETs, over all loops; 0: no limit
+  struct RateWindow {
+    base::TimeWindow when;
+    std::uint64_t max_rate = 0;
+  };
+  std::vector<RateWindow> windows;  // the first that holds takes max_rate's place
+  std::size_t max_fetches = 16;     // blob GETs at once over all loops; further ones wait in order
+  int rate_limit_reserve = 0;  // keep so many pulls of `ratelimit-remaining`: below it, stale tags are served unasked
   TagPolicy tags;
   std::size_t max_manifest_bytes = 4 * 1024 * 1024;
   std::uint64_t max_blob_bytes = 0;  // refuse larger ones; 0: no limit. The mirror's to enforce
   unsigned retries = 5;              // of a failed request, after the first attempt. The mirror's to perform
 };
+
+// The bytes a second that blobs may take then. Pure.
+[[nodiscard]] std::uint64_t rate_at(const UpstreamOptions& options, base::LocalTime time);
 
 // How an upstream's answer failed. The kind tells the reaction; status and retry_after help to explain.
 struct Failure {
@@ -91,7 +101,16 @@ struct Manifest {  // verified: `digest` is the hash of `bytes`, and the one ask
   std::string media_type;  // upstream's, or the body's mediaType when that is missing or generic
   std::shared_ptr<const std::string> bytes;
   std::vector<std::string> warnings;  // Warning headers
+  // Set when it is larger than kReadOnLoop: then it is known to be what the digest says, and no more. read_large() does
+  // the rest, off the loop.
+  struct Unread {
+    std::string about;  // URL and upstream, for errors
+    std::string content_type;
+    bool by_tag = false;
+  };
+  std::optional<Unread> unread{};
 };
+inline constexpr std::size_t kReadOnLoop = 64 * 1024;
 
 struct BlobHead {
   std::optional<std::uint64_t> size;
@@ -122,6 +141,7 @@ struct Health {       // for metrics, status and the mirror's decisions
   unsigned consecutive_failures = 0;
   std::optional<base::WallTime> failing_since;
   std::string last_error;
+  std::string refused;  // why it last refused the configured credentials; "": it has answered with what was asked since
   std::optional<std::int64_t> rate_limit_remaining;
   std::optional<std::int64_t> rate_limit_limit;
   std::optional<base::WallTime> rate_limited_until;  // from a 429's Retry-After
@@ -182,6 +202,9 @@ class Registry {
 [[nodiscard]] std::unique_ptr<Registry> make_registry(std::shared_ptr<UpstreamState> state, base::Loop& loop,
                                                       fetch::Client& client, base::Loop& home,
                                                       fetch::Client& home_client);
+
+// Of a manifest with `unread`: is it one, of which type, and by which digest is it known? Pool only.
+[[nodiscard]] Outcome<Manifest> read_large(Manifest manifest);
 
 // How long to wait before attempt `attempt` (1 = the first retry) after `failure`; nullopt: give up, or it is final
 // (not_found, denied). Honours Retry-After up to `cap`. Pure.

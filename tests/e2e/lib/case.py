@@ -75,7 +75,7 @@ class Case(unittest.TestCase):
             mirror.last_log = "\n".join(line[:400] for line in lines[-60:])
             keep = os.environ.get("SHOAL_E2E_KEEP")
             if keep:
-                mirror.keep_files(os.path.join(keep, self.id()))
+                mirror.keep_files(os.path.join(keep, self.id(), os.path.basename(mirror.directory)))
 
     # --- checks ---
     def assert_sound_blob(self, response, blob):

@@ -32,13 +32,14 @@ class Docker:
     name = "dockerd"
     zstd = False  # 20.10 does not know zstd layers
 
-    def __init__(self, directory, mirror=None):
+    def __init__(self, directory, mirror=None, settings=None):
+        """`settings`: further keys of daemon.json."""
         need("dockerd", "docker", "containerd", "runc", "unshare")
         self.dir = os.path.join(directory, "docker")
         os.makedirs(os.path.join(self.dir, "home"), exist_ok=True)
         config = os.path.join(self.dir, "daemon.json")
         with open(config, "w") as f:
-            json.dump({"registry-mirrors": ["http://" + mirror]} if mirror else {}, f)
+            json.dump({**({"registry-mirrors": ["http://" + mirror]} if mirror else {}), **(settings or {})}, f)
         self.socket = os.path.join(self.dir, "docker.sock")
         driver = "overlay2" if procs.overlay_works(self.dir) else "vfs"
         self.daemon = procs.Daemon(

@@ -205,6 +205,13 @@ def wasm_artifact():
                     artifact_type="application/vnd.wasm.content.layer.v1+wasm")
 
 
+def random_layer(size):
+    """It says gzip, and is random bytes: nobody unpacks it."""
+    layer = Blob(random_bytes(size), OCI_LAYER_GZIP)
+    layer.diff_id = layer.digest
+    return layer
+
+
 def random_blob(size, seed=None):
     """A bare blob with no manifest."""
     return Blob(random_bytes(size, seed), "application/octet-stream")

@@ -20,6 +20,30 @@ def binary():
     return os.path.abspath(path)
 
 
+def run(*arguments, stderr=subprocess.PIPE):
+    """The program, as a client: (exit code, stdout, stderr)."""
+    done = subprocess.run([binary(), *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, text=True,
+                          timeout=60 * slow_build(), env=procs.environment(None))
+    return done.returncode, done.stdout, done.stderr
+
+
+def run_on_terminal(*arguments):
+    """Standard error is a terminal: (exit code, stdout, what the terminal showed)."""
+    ours, theirs = os.openpty()
+    try:
+        code, out, _ = run(*arguments, stderr=theirs)
+        os.set_blocking(ours, False)
+        shown = b""
+        while True:
+            try:
+                shown += os.read(ours, 65536)
+            except BlockingIOError:
+                return code, out, shown.decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
 def slow_build():
     """Under a sanitizer times are stretched: bounds on them grow by this factor."""
     return float(os.environ.get("SHOAL_E2E_SLOW", "1"))
@@ -36,19 +60,22 @@ def _yaml(value, indent=0):
     return "".join(lines)
 
 
-def _merge(base, more):
+def merge(base, more):
     for key, value in more.items():
         if isinstance(value, dict) and isinstance(base.get(key), dict):
-            _merge(base[key], value)
+            merge(base[key], value)
         else:
             base[key] = value
     return base
 
 
 class Shoal:
-    """`upstreams`: {name: url, list of urls, or dict of keys}. `more`: further sections, merged in."""
+    """`upstreams`: {name: url, list of urls, or dict of keys}. `more`: further sections, merged in. `ip`, `wrapped`: the
+    address it is talked to at, and a command that starts the server (in a network of its own, lib/lan.py)."""
 
-    def __init__(self, directory, upstreams, more=None, name="shoal", storage=None, env=None, port_index=0):
+    def __init__(self, directory, upstreams, more=None, name="shoal", storage=None, env=None, port_index=0,
+                 ip="127.0.0.1", wrapped=()):
+        self.ip, self.wrapped = ip, list(wrapped)
         self.port_index = port_index  # of the listener that is talked to, which must be a plain one
         self.directory = os.path.join(directory, name)
         os.makedirs(self.directory, exist_ok=True)
@@ -71,7 +98,7 @@ class Shoal:
             elif isinstance(how, list):
                 how = {"urls": how}
             named[upstream] = how
-        self.config = _merge({
+        self.config = merge({
             "server": {"listen": ["127.0.0.1:0"], "loops": 2, "drain_timeout": "5s"},
             "storage": {"path": self.storage, "min_free": "1MiB"},
             "default_upstream": "docker.io" if "docker.io" in named else "",
@@ -85,13 +112,15 @@ class Shoal:
         with open(self.config_file, "w") as f:
             f.write(_yaml(self.config))
 
+    def command(self):
+        return self.wrapped + [binary(), "serve", "--config", self.config_file, "--port-file", self.port_file]
+
     # --- life ---
     def start(self, timeout=20):
         if os.path.exists(self.port_file):
             os.remove(self.port_file)
         began = time.monotonic()
-        self.daemon = procs.Daemon([binary(), "serve", "--config", self.config_file, "--port-file", self.port_file],
-                                   self.log_file, self.env)
+        self.daemon = procs.Daemon(self.command(), self.log_file, self.env)
 
         def ready():
             if not self.daemon.alive():
@@ -162,6 +191,19 @@ class Shoal:
     def alive(self):
         return self.daemon is not None and self.daemon.alive()
 
+    def memory(self):
+        """Bytes resident."""
+        with open("/proc/%d/status" % self.daemon.pid()) as f:
+            return next(int(line.split()[1]) * 1024 for line in f if line.startswith("VmRSS:"))
+
+    def open_files(self):
+        return len(os.listdir("/proc/%d/fd" % self.daemon.pid()))
+
+    def processor_seconds(self):
+        with open("/proc/%d/stat" % self.daemon.pid()) as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def check_sanitizers(self):
         found = _SANITIZER.search(self.stderr())
         if found:
@@ -183,11 +225,11 @@ class Shoal:
     # --- talking to it ---
     @property
     def address(self):
-        return ("127.0.0.1", self.port)
+        return (self.ip, self.port)
 
     @property
     def host(self):
-        return "127.0.0.1:%d" % self.port
+        return "%s:%d" % (self.ip, self.port)
 
     @property
     def url(self):
@@ -266,7 +308,7 @@ class Shoal:
     def wait_for_blob(self, digest, timeout=15):
         """Until the index has it: the file is in its place a moment before that."""
         def published():
-            return wire.get(("127.0.0.1", self.admin_port), "/api/v1/blobs/" + digest).status == 200
+            return wire.get((self.ip, self.admin_port), "/api/v1/blobs/" + digest).status == 200
         procs.wait_until(published, timeout * slow_build(), "blob %s to be published" % digest)
 
     def keep_files(self, target):

@@ -47,6 +47,17 @@ TEST_F(Handlers, ReadinessTellsItsReasons) {
   EXPECT_NE(response.text.find("draining"), std::string::npos);
 }
 
+TEST_F(Handlers, SwarmsTellWhatIsSharedAndHowFarItIs) {
+  EXPECT_EQ(get("/api/v1/swarms").status, 404);  // no site
+  node_.site_status.emplace();
+  EXPECT_EQ(get_json("/api/v1/swarms"), json({{"swarms", json::array()}}));
+  node_.swarm_status = {
+      {kLayer, 10'000'000, 1 << 20, 10, 4, "follower", 2, {"http://10.0.0.1:5000", "http://10.0.0.2:5000"}, 3'000'000}};
+  EXPECT_EQ(get_json("/api/v1/swarms")["swarms"], json::parse(R"([{"digest": ")" + std::string(kLayer) + R"(",
+    "size": 10000000, "piece_length": 1048576, "pieces": 10, "pieces_here": 4, "role": "follower", "followers": 2,
+    "authors": ["http://10.0.0.1:5000", "http://10.0.0.2:5000"], "bytes_from_peers": 3000000}])"));
+}
+
 TEST_F(Handlers, MainListenerHasHealthAndMetricsOnlyAsConfigured) {
   metrics_.counter("shoal_x_total", "X.").add();
   HealthHandler with(parts(), true), without(parts(), false);

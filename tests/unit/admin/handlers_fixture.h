@@ -10,6 +10,7 @@
 #include "shoal/admin/admin.h"
 #include "shoal/net/event_loop.h"
 #include "support/fake_loop.h"
+#include "support/recording_events.h"
 #include "support/temp_dir.h"
 
 namespace shoal::admin {
@@ -24,6 +25,9 @@ class FakeNode final : public NodeView {
   std::string stuck_loop() const override { return stuck; }
   std::vector<std::string> addresses() const override { return {"127.0.0.1:5000"}; }
   std::size_t connections() const override { return 3; }
+  std::string url() const override { return "http://127.0.0.1:5000"; }
+  std::optional<p2p::SiteStatus> site() const override { return site_status; }
+  void swarms(base::UniqueFunction<void(std::vector<p2p::SwarmStatus>)> done) const override { done(swarm_status); }
   std::vector<std::shared_ptr<upstream::UpstreamState>> upstreams() const override { return states; }
   std::string config_text() const override { return "server:\n  loops: 0\n"; }
   void reload(base::UniqueFunction<void(ReloadReport)> done) override { done(report); }
@@ -32,7 +36,28 @@ class FakeNode final : public NodeView {
     done(gc_answer);
   }
 
+  void foresee_garbage(std::string repository, store::Supposed gone, bool untagged,
+                       base::UniqueFunction<void(base::Result<GcForecast>)> done) override {
+    foreseen = {std::move(repository), std::move(gone), untagged};
+    done(forecast);
+  }
+  store::ScrubReport scrub(std::uint64_t bytes, ScrubFrom from) override {
+    scrubbed.emplace_back(bytes, from);
+    return {.whole = true};
+  }
+  std::uint64_t scrub_rate() const override { return 10; }
+
+  struct Foreseen {
+    std::string repository;
+    store::Supposed gone;
+    bool untagged = false;
+  };
+  Foreseen foreseen;
+  base::Result<GcForecast> forecast = GcForecast{};
+  std::vector<std::pair<std::uint64_t, ScrubFrom>> scrubbed;
   bool is_draining = false;
+  std::optional<p2p::SiteStatus> site_status;
+  std::vector<p2p::SwarmStatus> swarm_status;
   std::string stuck;
   ReloadReport report;
   std::optional<GcRequest> gc;
@@ -58,7 +83,7 @@ class Handlers : public ::testing::Test {
     store_ = std::move(*opened);
     handler_ = std::make_unique<AdminHandler>(parts(), std::vector<std::string>{});
   }
-  Parts parts() { return {loop_, pool_, *store_, metrics_, node_}; }
+  Parts parts() { return {loop_, pool_, *store_, metrics_, node_, &events_}; }
 
   void commit(std::vector<store::Write> writes) {
     std::promise<bool> done;
@@ -127,6 +152,7 @@ class Handlers : public ::testing::Test {
   SharedLoop loop_;
   obs::Metrics metrics_;
   FakeNode node_;
+  test::RecordingEvents events_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<AdminHandler> handler_;
 };

@@ -1,5 +1,6 @@
 // Hosted repositories, pins and garbage collection in the admin API.
 #include "handlers_fixture.h"
+#include "support/memory_store.h"
 
 namespace shoal::admin {
 namespace {
@@ -76,6 +77,7 @@ TEST_F(Hosted, ATagGoesAloneAndItsManifestStays) {
   const auto digest = push_image("team/app", "one", {"1", "latest"});
   EXPECT_EQ(remove("team/app?tag=1").status, 200);
   EXPECT_EQ(remove("team/app?tag=1").status, 404);
+  EXPECT_EQ(events_.take_texts(), std::vector<std::string>{"delete tag team/app:1 (admin)"});
   EXPECT_TRUE(holds("team/app", digest));
   EXPECT_EQ(get_json("/api/v1/images/team/app")["tags"].size(), 1U);
 }
@@ -92,6 +94,61 @@ TEST_F(Hosted, ARepositoryGoesWithItsManifestsAndThoseOfItsPlatforms) {
   EXPECT_EQ(json::parse(response.text)["manifests"], 4);
   for (const auto& digest : {amd, arm, index, lone}) EXPECT_FALSE(holds("team/app", digest));
   EXPECT_TRUE(holds("team/other", other));
+}
+
+// A repository of two images, three tags, in memory: there a manifest can be kept busy.
+class BusyRepository : public Hosted {
+ protected:
+  BusyRepository() {
+    memory_handler_ =
+        std::make_unique<AdminHandler>(Parts{loop_, pool_, memory_, metrics_, node_}, std::vector<std::string>{});
+    for (const auto& [name, tags] :
+         std::vector<std::pair<std::string, std::vector<std::string>>>{{"one", {"1", "latest"}}, {"two", {"2"}}}) {
+      const auto bytes = image(name);
+      memory_.hosted().put_manifest({.repository = "team/app",
+                                     .digest = base::digest_of(bytes),
+                                     .media_type = kImage,
+                                     .bytes = std::make_shared<const std::string>(bytes),
+                                     .tags = tags,
+                                     .needed = {},
+                                     .subject = {},
+                                     .descriptor = {},
+                                     .fixed_tags = {}},
+                                    pool_, [](base::Result<void> result) { EXPECT_TRUE(result.ok()); });
+    }
+    pool_.run_all();
+  }
+  http::Response remove() { return ask(*memory_handler_, http::Method::del, "/api/v1/images/team/app"); }
+  test::MemoryHosted& hosted() { return static_cast<test::MemoryHosted&>(memory_.hosted()); }
+
+  test::MemoryStore memory_{pool_, clock_};
+  std::unique_ptr<AdminHandler> memory_handler_;
+};
+
+TEST_F(BusyRepository, WhatIsBusyForAMomentGoesAtTheEnd) {
+  hosted().keep_busy(base::digest_of(image("one")), 1);
+  const auto response = remove();
+  ASSERT_EQ(response.status, 200) << response.text;
+  EXPECT_EQ(json::parse(response.text)["tags"], 3);
+  EXPECT_EQ(json::parse(response.text)["manifests"], 2);
+  EXPECT_TRUE(memory_.list_tags("team/app", "", 10).empty());
+}
+
+TEST_F(BusyRepository, WhatStaysIsToldWithTheReason) {
+  const auto digest = base::digest_of(image("one"));
+  hosted().keep_busy(digest, 100);
+  const auto response = remove();
+  ASSERT_EQ(response.status, 409) << response.text;
+  const auto reply = json::parse(response.text);
+  EXPECT_EQ(reply["tags"], 1);
+  EXPECT_EQ(reply["manifests"], 1);
+  ASSERT_EQ(reply["kept"].size(), 1U);
+  EXPECT_EQ(reply["kept"][0]["digest"], digest.to_string());
+  EXPECT_EQ(reply["kept"][0]["reason"], "the repository keeps changing");
+  EXPECT_EQ(reply["errors"][0]["code"], "IN_USE");
+  EXPECT_EQ(reply["errors"][0]["message"], "team/app: 1 manifests removed, 1 stayed (" + digest.to_string() +
+                                               ": the repository keeps changing); try again");
+  EXPECT_EQ(memory_.list_tags("team/app", "", 10).size(), 2U);
 }
 
 TEST_F(Hosted, ManyTagsGoInSteps) {
@@ -127,8 +184,30 @@ TEST_F(Hosted, ScrubReportsItsStep) {
   ASSERT_EQ(response.status, 200) << response.text;
   EXPECT_EQ(json::parse(response.text)["whole"], true);
   EXPECT_EQ(json::parse(response.text)["damaged"], 0);
-  EXPECT_EQ(scrub("").status, 200);
-  for (const char* mistake : {"?bytes=0", "?bytes=-1", "?bytes=lots"}) EXPECT_EQ(scrub(mistake).status, 400);
+  EXPECT_EQ(scrub("?restart=1").status, 200);
+  using Step = std::pair<std::uint64_t, ScrubFrom>;
+  EXPECT_EQ(node_.scrubbed,
+            (std::vector<Step>{{1000, ScrubFrom::where_it_was}, {256ULL << 20, ScrubFrom::the_beginning}}));
+  for (const char* mistake : {"?bytes=0", "?bytes=-1", "?bytes=lots", "?byte=1", "?restart=x", "?rate=1"}) {
+    EXPECT_EQ(scrub(mistake).status, 400) << mistake;
+  }
+}
+
+TEST_F(Hosted, ADryRunOfAScrubTellsHowLongItTakes) {
+  const auto scrub = [this](const char* query) {
+    const auto response = ask(*handler_, http::Method::post, std::string("/api/v1/scrub") + query);
+    EXPECT_EQ(response.status, 200) << response.text;
+    return json::parse(response.text);
+  };
+  EXPECT_EQ(scrub("?dry_run=1"), (json{{"dry_run", true},
+                                       {"blobs", 0},
+                                       {"bytes", 0},
+                                       {"rate", 0},
+                                       {"seconds", nullptr},
+                                       {"background_rate", 10},
+                                       {"background_seconds", 0}}));
+  EXPECT_EQ(scrub("?dry_run=1&rate=5")["seconds"], 0);
+  EXPECT_TRUE(node_.scrubbed.empty());
 }
 
 TEST_F(Hosted, GarbageCollectionReportsAndNoMisspeltDryRunIsARealOne) {
@@ -143,6 +222,7 @@ TEST_F(Hosted, GarbageCollectionReportsAndNoMisspeltDryRunIsARealOne) {
   EXPECT_EQ(json::parse(dry.text)["dry_run"], true);
   EXPECT_EQ(json::parse(dry.text)["manifests_removed"], 2);
   EXPECT_EQ(json::parse(dry.text)["bytes_freed"], 5);
+  EXPECT_EQ(json::parse(dry.text)["kept_by_grace"]["bytes"], 0);
   EXPECT_EQ(gc("?dry_run=0&untagged=1").status, 200);
   EXPECT_FALSE(node_.gc->dry_run);
   EXPECT_TRUE(node_.gc->untagged);

@@ -27,10 +27,12 @@ TEST(Reload, NothingChangedIsNothing) {
 
 TEST(Reload, KeysAreSortedIntoWhatAppliesAndWhatWaits) {
   const auto changes = compare(
-      load(""), load("server: {loops: 3, drain_timeout: 1s, limits: {headers: 5}}\nstorage: {max_size: 1GiB}\n"
-                     "log: {level: debug, access: \"\"}\nmirror: {keep_filling: false}\nhosts: {a.lan: docker.io}"));
-  EXPECT_EQ(changes.applicable, (Keys{"hosts.a.lan", "log.level", "mirror.keep_filling", "server.drain_timeout"}));
-  EXPECT_EQ(changes.needs_restart, (Keys{"log.access", "server.limits.headers", "server.loops", "storage.max_size"}));
+      load(""),
+      load("server: {loops: 3, drain_timeout: 1s, limits: {headers: 5}}\nstorage: {max_size: 1GiB, scrub_rate: 1MiB}\n"
+           "log: {level: debug, access: \"\"}\nmirror: {keep_filling: false}\nhosts: {a.lan: docker.io}"));
+  EXPECT_EQ(changes.applicable,
+            (Keys{"hosts.a.lan", "log.level", "mirror.keep_filling", "server.drain_timeout", "storage.max_size"}));
+  EXPECT_EQ(changes.needs_restart, (Keys{"log.access", "server.limits.headers", "server.loops", "storage.scrub_rate"}));
 }
 
 TEST(Reload, UpstreamsThatComeAndGoAreChanges) {
@@ -73,17 +75,77 @@ TEST(Reload, WhatIsHostedAndWhoMayChangesWithoutARestart) {
   EXPECT_EQ(changes.needs_restart, Keys{"registry.max_uploads"});
 }
 
-TEST(Reload, ValuesInForceKeepWhatWaitsForARestart) {
-  const auto running = load("server: {loops: 2}\nlog: {level: info}");
-  const auto next = load("server: {loops: 3}\nlog: {level: debug}");
-  for (const auto& value : values_in_force(running.values, next.values)) {
-    if (value.key == "server.loops") {
-      EXPECT_EQ(value.value, "2");
-    }
-    if (value.key == "log.level") {
-      EXPECT_EQ(value.value, "debug");
-    }
+// As `GET /api/v1/config` shows it after a reload.
+std::string shown(const LoadedSettings& running, const LoadedSettings& next) {
+  const auto result = in_force(running, next);
+  return settings_text(result.loaded.values, result.waiting);
+}
+
+TEST(Reload, WhatWaitsForARestartIsShownAsItRunsWithANote) {
+  const auto running = load("server: {loops: 2}\nlog: {level: info}\nadmin: {hosts: [a.lan]}");
+  const auto text = shown(running, load("server: {loops: 3}\nlog: {level: debug}\nadmin: {hosts: [a.lan, \"b: #\"]}"));
+  EXPECT_NE(text.find("  loops: 2  # :1; after a restart: 3 (:1)\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("  level: debug  # :2\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("  hosts: [\"a.lan\"]  # :3; after a restart: [\"a.lan\", \"b: #\"] (:3)\n"), std::string::npos)
+      << text;
+  EXPECT_EQ(settings_text(load(text).values).find("after"), std::string::npos) << "still YAML";
+}
+
+TEST(Reload, EveryKeyThatNeedsARestartIsShownAsItRuns) {
+  const auto running = load("");
+  const auto next = load(
+      "server: {listen: [\"127.0.0.1:1\"], plain_listen: [\"127.0.0.1:2\"], loops: 7, disk_threads: 9, limits: "
+      "{header_bytes: 1KiB, headers: 7, uri_bytes: 1KiB, body_bytes: 1KiB, connections: 7, header_timeout: 7s, "
+      "body_timeout: 7s, keep_alive_timeout: 7s, send_timeout: 7s}}\n"
+      "storage: {path: /elsewhere, index_size: 1GiB, quarantine_size: 7MiB, fill_max_age: 7h, scrub_rate: 7MiB}\n"
+      "registry: {upload_max_age: 7h, max_uploads: 7}\n"
+      "admin: {listen: \"127.0.0.1:7\", allow_remote: true, hosts: [x], metrics_on_main: false}\n"
+      "log: {format: json, file: /tmp/x, access: \"\", access_format: json}");
+  const auto changes = compare(running, next);
+  EXPECT_EQ(changes.applicable, Keys{});
+  const auto result = in_force(running, next);
+  EXPECT_EQ(result.waiting.size(), changes.needs_restart.size());
+  EXPECT_EQ(settings_text(result.loaded.values), settings_text(running.values));
+  EXPECT_EQ(compare(result.loaded, next).needs_restart, changes.needs_restart) << "the next reload says so again";
+  const auto& now = *result.loaded.settings;
+  EXPECT_EQ(now.server.disk_threads, running.settings->server.disk_threads);
+  EXPECT_EQ(now.storage.path, running.settings->storage.path);
+  EXPECT_EQ(now.admin.listen->port, 5001);
+}
+
+TEST(Reload, TheBoundsOfTheStoreFollowAndItsPathDoesNot) {
+  const auto result = in_force(load(""), load("storage: {path: /elsewhere, max_size: 7GiB, min_free: 7MiB, "
+                                              "high_watermark: 70, low_watermark: 7}"));
+  const auto& storage = result.loaded.settings->storage;
+  EXPECT_EQ(storage.max_size, 7ULL << 30);
+  EXPECT_EQ(storage.min_free, 7ULL << 20);
+  EXPECT_DOUBLE_EQ(storage.high_watermark, 0.7);
+  EXPECT_DOUBLE_EQ(storage.low_watermark, 0.07);
+  EXPECT_EQ(storage.path, "/var/lib/shoal");
+  EXPECT_EQ(result.waiting.size(), 1U);
+}
+
+TEST(Reload, TlsThatIsSwitchedWaitsAsAWhole) {
+  LoadedSettings plain = load("");
+  LoadedSettings secure = load("");
+  secure.settings->server.tls.cert_file = "/etc/tls.pem";
+  for (auto& value : secure.values) {
+    if (value.key == "server.tls.cert") value.value = "/etc/tls.pem";
+    if (value.key == "server.tls.client_auth") value.value = "required";
   }
+  for (const auto& [running, next] : {std::pair(&plain, &secure), std::pair(&secure, &plain)}) {
+    const Keys keys{"server.tls.cert", "server.tls.client_auth"};
+    EXPECT_EQ(compare(*running, *next).needs_restart, keys);
+    const auto result = in_force(*running, *next);
+    EXPECT_EQ(settings_text(result.loaded.values), settings_text(running->values));
+    EXPECT_EQ(result.loaded.settings->server.tls.cert_file, running->settings->server.tls.cert_file);
+    EXPECT_EQ(compare(result.loaded, *next).needs_restart, keys) << "the next reload says so again";
+  }
+  auto renewed = secure;
+  for (auto& value : renewed.values) {
+    if (value.key == "server.tls.client_auth") value.value = "none";
+  }
+  EXPECT_EQ(compare(secure, renewed).applicable, Keys{"server.tls.client_auth"});
 }
 
 // conf/shoal.yml marks them; a key that is marked and applied, or the other way round, would mislead operators.

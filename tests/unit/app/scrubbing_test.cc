@@ -53,6 +53,13 @@ TEST_F(ScrubbingTest, ARateOfZeroMeansNever) {
   EXPECT_FALSE(pool_.run_one());
 }
 
+TEST_F(ScrubbingTest, AStepThatWasAskedForCountsLikeTheOthers) {
+  Scrubbing scrubbing(*store_, pool_, clock_, metrics_, 0);
+  EXPECT_TRUE(scrubbing.step(1000, admin::ScrubFrom::the_beginning).whole);
+  EXPECT_TRUE(scrubbing.step(1000, admin::ScrubFrom::where_it_was).whole);
+  EXPECT_EQ(passes(), 2U);
+}
+
 TEST_F(ScrubbingTest, AStepThatWaitsWhenItStopsLeavesTheStoreAlone) {
   {
     Scrubbing scrubbing(*store_, pool_, clock_, metrics_, 1000);

@@ -382,6 +382,36 @@ TEST(Settings, AnHtpasswdFileWithoutUsersIsWarnedOf) {
   EXPECT_NE(all(load("auth: {htpasswd: " + file.path + "}").warnings).find("has no users"), std::string::npos);
 }
 
+TEST(Settings, AnEmptyVariableDoesNotSwitchLoginsOff) {
+  const AuthFile file;
+  SettingsSource source;
+  source.environment = {{"SHOAL_AUTH_HTPASSWD", ""}};
+  const auto loaded = load_settings(source, "auth: {htpasswd: " + file.path + "}");
+  ASSERT_TRUE(loaded.settings) << all(loaded.errors);
+  EXPECT_TRUE(loaded.settings->auth.access.policy.enabled);
+  EXPECT_NE(all(loaded.warnings).find("SHOAL_AUTH_HTPASSWD: is empty and counts as not set"), std::string::npos)
+      << all(loaded.warnings);
+  source.overrides = {"auth.htpasswd="};
+  const auto off = load_settings(source, "auth: {htpasswd: " + file.path + "}");
+  ASSERT_TRUE(off.settings) << all(off.errors);
+  EXPECT_FALSE(off.settings->auth.access.policy.enabled);
+}
+
+TEST(Settings, LoginLimitsAreReadAndBounded) {
+  const auto logins = load(
+                          "auth: {logins: {remember: 1m, remember_failures: 0, waiting: 9, waiting_per_address: 3, "
+                          "failures_per_minute: 0}}")
+                          .settings->auth.logins;
+  EXPECT_EQ(logins.remember.count(), 60);
+  EXPECT_EQ(logins.remember_failures.count(), 0);
+  EXPECT_EQ(logins.max_waiting, 9U);
+  EXPECT_EQ(logins.max_waiting_per_source, 3U);
+  EXPECT_EQ(logins.max_failures_per_minute, 0U);
+  for (const char* wrong : {"waiting: 0", "waiting_per_address: 0", "failures_per_minute: -1", "remember: 2d"}) {
+    EXPECT_FALSE(load("auth: {logins: {" + std::string(wrong) + "}}").settings) << wrong;
+  }
+}
+
 TEST(Settings, TheHtpasswdFileIsLeftAloneWhenSecretsAreNotWanted) {
   SettingsSource source;
   source.environment = {};
@@ -420,6 +450,7 @@ TEST(Settings, TextCanBeLoadedAgainAndMeansTheSame) {
   const AuthFile file;
   const auto first = load(
       "upstreams: {docker.io: {auth_realms: [\"a.b\", \"c.d\"]}, \"localhost:5000\": {urls: [\"http://[::1]:5000\"]}}\n"
+      "p2p: {windows: [\"sat,sun 00:00-24:00 upload=1MiB\", \"daily 08:00-09:00 download=1MiB\"]}\n"
       "hosts: {a.lan: docker.io}\nadmin: {hosts: [x.lan]}\nhosted: [\"t/**\", \"{a,b}/*\"]\n"
       "registry: {immutable_tags: [\"t/**:v*\"], quotas: {\"a.b/**\": 1GiB, \"**\": 2GiB}}\n"
       "auth: {htpasswd: " +

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "shoal/auth/auth.h"
@@ -31,14 +32,35 @@ struct AuthenticatorTest : testing::Test {
     authenticator = std::make_unique<Authenticator>(pool, clock, options);
     authenticator->set_users(ann_with("secret"));
   }
-  void ask(std::string header) {
-    authenticator->authenticate(std::move(header), loop, [this](base::Result<Identity> result) {
+  static std::string basic(const std::string& pair) {
+    constexpr std::string_view kLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    std::string out = "Basic ";
+    unsigned bits = 0;
+    int held = 0;
+    for (const char c : pair) {
+      bits = bits << 8 | static_cast<unsigned char>(c);
+      for (held += 8; held >= 6; held -= 6) out += kLetters[bits >> (held - 6) & 63];
+      bits &= (1U << held) - 1;
+    }
+    if (held > 0) out += kLetters[bits << (6 - held) & 63];
+    return out;
+  }
+  // Of different passwords, none of them right.
+  void guess(int from, int to, const std::string& ip) {
+    for (int i = from; i < to; ++i) ask(basic("ann:guess" + std::to_string(i)), ip);
+  }
+  void run() {
+    pool.run_all();
+    loop.run_all();
+  }
+  void ask(std::string header, const std::string& ip = "10.0.0.1") {
+    authenticator->authenticate(std::move(header), ip, loop, [this](base::Result<Identity> result) {
       answers.push_back(result ? "is '" + result->user + "'" : std::string(to_string(result.error().kind())));
     });
   }
-  std::string answer_to(std::string header) {
+  std::string answer_to(std::string header, const std::string& ip = "10.0.0.1") {
     answers.clear();
-    ask(std::move(header));
+    ask(std::move(header), ip);
     EXPECT_TRUE(answers.empty());  // never inside the call
     pool.run_all();
     loop.run_all();
@@ -74,8 +96,8 @@ TEST_F(AuthenticatorTest, APasswordIsCheckedOnceAndRememberedForAWhile) {
   EXPECT_TRUE(authenticator->try_authenticate(kAnn));
 }
 
-TEST_F(AuthenticatorTest, AWrongPasswordIsDeniedAndNotRemembered) {
-  make();
+TEST_F(AuthenticatorTest, AWrongPasswordIsDeniedEachTime) {
+  make({.remember_failures = 0s});
   for (int i = 0; i < 3; ++i) {
     EXPECT_EQ(answer_to(kAnnWrong), "denied");
     EXPECT_EQ(answer_to(kUnknown), "denied");
@@ -158,6 +180,93 @@ TEST_F(AuthenticatorTest, RemembersOnlySoMany) {
   EXPECT_TRUE(authenticator->try_authenticate("Basic Yzox"));
 }
 
+TEST_F(AuthenticatorTest, TheSameWrongPasswordIsCheckedOnceForAWhile) {
+  make({.remember_failures = 60s, .max_failures_per_minute = 2});
+  EXPECT_EQ(answer_to(kAnnWrong), "denied");
+  for (int i = 0; i < 100; ++i) {
+    answers.clear();
+    ask(kAnnWrong);
+    loop.run_all();
+    EXPECT_EQ(answers, std::vector<std::string>{"denied"}) << "without the pool";
+  }
+  EXPECT_EQ(answer_to(kAnn), "is 'ann'") << "and it counts once: the source may go on";
+  clock.advance(60s);
+  ask(kAnnWrong);
+  EXPECT_TRUE(pool.run_one()) << "forgotten";
+}
+
+TEST_F(AuthenticatorTest, AWrongPasswordThatBecomesRightCountsAtOnce) {
+  make();
+  EXPECT_EQ(answer_to(kAnnNew), "denied");
+  authenticator->set_users(ann_with("changed"));
+  EXPECT_EQ(answer_to(kAnnNew), "is 'ann'");
+}
+
+TEST_F(AuthenticatorTest, OneWhoGuessesMakesOnlyItselfWait) {
+  make({.max_waiting = 256, .max_waiting_per_source = 32, .max_failures_per_minute = 0, .max_running = 1});
+  guess(0, 300, "10.6.6.6");
+  loop.run_all();
+  EXPECT_EQ(answers, std::vector<std::string>(300 - 33, "full")) << "one runs, 32 wait";
+  answers.clear();
+  ask(kAnn, "10.0.0.1");
+  ASSERT_TRUE(pool.run_one());  // the one that ran
+  ASSERT_TRUE(pool.run_one());  // the first of the guesser's line, or ann
+  ASSERT_TRUE(pool.run_one());
+  loop.run_all();
+  EXPECT_EQ(std::count(answers.begin(), answers.end(), "is 'ann'"), 1) << "after two guesses, not after 33";
+}
+
+TEST_F(AuthenticatorTest, AQueueFullOfOneSourceMakesRoomForAnother) {
+  make({.max_waiting = 8, .max_waiting_per_source = 100, .max_failures_per_minute = 0, .max_running = 1});
+  guess(0, 8, "10.6.6.6");
+  ask(kAnn, "10.0.0.1");
+  loop.run_all();
+  EXPECT_EQ(answers, std::vector<std::string>{"busy"}) << "the newest guess was pushed out";
+  run();
+  EXPECT_EQ(std::count(answers.begin(), answers.end(), "is 'ann'"), 1);
+  EXPECT_EQ(std::count(answers.begin(), answers.end(), "denied"), 7);
+}
+
+TEST_F(AuthenticatorTest, ASourceThatFailsOftenHasToWait) {
+  make({.max_failures_per_minute = 30});
+  for (int i = 0; i < 30; ++i) EXPECT_EQ(answer_to(basic("ann:guess" + std::to_string(i)), "10.6.6.6"), "denied");
+  EXPECT_EQ(answer_to(kAnn, "10.6.6.6"), "full");
+  EXPECT_EQ(answer_to(kAnn, "::ffff:10.6.6.6"), "full") << "the same machine";
+  EXPECT_EQ(answer_to(kAnnNew, "10.0.0.1"), "denied") << "others are looked at";
+  clock.advance(1s);
+  EXPECT_EQ(answer_to(kAnn, "10.6.6.6"), "full");
+  clock.advance(1s);
+  EXPECT_EQ(answer_to(kAnn, "10.6.6.6"), "is 'ann'");
+}
+
+TEST_F(AuthenticatorTest, WhatWasGoodNotLongAgoPassesByGuessersOfItsOwnAddress) {
+  make(
+      {.remember = 60s, .max_waiting = 4, .max_waiting_per_source = 4, .max_failures_per_minute = 5, .max_running = 1});
+  EXPECT_EQ(answer_to(kAnn, "10.6.6.6"), "is 'ann'");
+  clock.advance(61s);
+  EXPECT_FALSE(authenticator->try_authenticate(kAnn));
+  for (int i = 0; i < 10; ++i) {
+    guess(i * 10, i * 10 + 10, "10.6.6.6");
+    run();
+  }
+  EXPECT_EQ(answer_to(kUnknown, "10.6.6.6"), "full");
+  EXPECT_EQ(answer_to(kAnn, "10.6.6.6"), "is 'ann'");
+  authenticator->set_users(ann_with("changed"));
+  EXPECT_EQ(answer_to(kAnn, "10.6.6.6"), "denied") << "no identity comes of it";
+  authenticator->set_users(ann_with("secret"));
+  EXPECT_EQ(answer_to(kAnn, "10.6.6.6"), "full") << "nor a place in front any more";
+}
+
+TEST_F(AuthenticatorTest, LimitsMayChange) {
+  make({.max_failures_per_minute = 1});
+  EXPECT_EQ(answer_to(kAnnWrong), "denied");
+  EXPECT_EQ(answer_to(kAnn), "full");
+  authenticator->set_options({.max_failures_per_minute = 0});
+  EXPECT_EQ(answer_to(kAnn), "is 'ann'");
+  authenticator->set_options({.remember = 0s});
+  EXPECT_FALSE(authenticator->try_authenticate(kAnn));
+}
+
 TEST_F(AuthenticatorTest, AfterItsEndNobodyIsCalled) {
   make({.max_running = 1});
   ask(kAnn);
@@ -172,7 +281,7 @@ TEST(AuthenticatorThreads, LoginsAndReloadsAtOnceAgree) {
   test::FakeClock clock;
   test::TestPool pool(3);
   test::QueueLoop loop;
-  Authenticator authenticator(pool, clock, {.max_waiting = 1000, .max_running = 3});
+  Authenticator authenticator(pool, clock, {.max_waiting = 1000, .max_waiting_per_source = 1000, .max_running = 3});
   authenticator.set_users(ann_with("secret"));
   int good = 0, bad = 0;
   std::thread reloads([&] {
@@ -181,7 +290,7 @@ TEST(AuthenticatorThreads, LoginsAndReloadsAtOnceAgree) {
   for (int i = 0; i < 200; ++i) {
     const auto who = authenticator.try_authenticate(kAnn);
     EXPECT_TRUE(!who || who->user == "ann");
-    authenticator.authenticate(i % 4 == 0 ? kAnnWrong : kAnn, loop,
+    authenticator.authenticate(i % 4 == 0 ? kAnnWrong : kAnn, "10.0.0.1", loop,
                                [&](base::Result<Identity> result) { ++(result ? good : bad); });
     loop.run_one();
   }

@@ -209,9 +209,8 @@ TEST(Reader, OverridesReachAbsentSectionsListsAndMaps) {
                                                         .environment = {{"SHOAL_SERVER_LISTEN", "a:1, b:2"},
                                                                         {"SHOAL_SERVER_LIMITS_URI_BYTES", "1KiB"},
                                                                         {"SHOAL_UPSTREAMS_DOCKER_IO_TTL", "3s"},
-                                                                        {"SHOAL_HOSTS", "{m.lan: quay.io}"},
-                                                                        {"SHOAL_LOG_FILE", ""}},
-                                                        .sets = {"server.extra=[\"c:3\", d]"}});
+                                                                        {"SHOAL_HOSTS", "{m.lan: quay.io}"}},
+                                                        .sets = {"server.extra=[\"c:3\", d]", "log.file="}});
   Section root = reader.root();
   EXPECT_EQ(root.section("server").list("listen", {}), (Texts{"a:1", "b:2"}));
   EXPECT_EQ(root.section("server").list("extra", {}), (Texts{"c:3", "d"}));
@@ -222,6 +221,27 @@ TEST(Reader, OverridesReachAbsentSectionsListsAndMaps) {
   const Report& report = reader.finish();
   EXPECT_EQ(texts(report.errors), Texts{});
   EXPECT_EQ(texts(report.warnings), Texts{});
+}
+
+// `SHOAL_AUTH_HTPASSWD=$FORGOTTEN` must not switch logins off.
+TEST(Reader, AnEmptyVariableCountsAsNotSet) {
+  Reader reader = read("auth: {htpasswd: users, realm: x}\n",
+                       {.file = "x.yml",
+                        .environment = {{"SHOAL_AUTH_HTPASSWD", ""}, {"SHOAL_AUTH_REALM", ""}, {"SHOAL_AUTH", ""}},
+                        .sets = {"auth.realm="}});
+  Section auth = reader.root().section("auth");
+  EXPECT_EQ(auth.string("htpasswd", ""), "users");
+  EXPECT_EQ(auth.where("htpasswd"), "x.yml:1");
+  EXPECT_EQ(auth.string("realm", "shoal"), "") << "a flag can";
+  EXPECT_EQ(auth.string("mode", "strict"), "strict");
+  const Report& report = reader.finish();
+  EXPECT_TRUE(report.ok());
+  ASSERT_EQ(report.warnings.size(), 3u);
+  for (const auto& warning : report.warnings) {
+    EXPECT_NE(to_string(warning).find(" is empty and counts as not set; --set key= sets an empty value"),
+              std::string::npos)
+        << to_string(warning);
+  }
 }
 
 TEST(Reader, WrongOverridesNameTheirSource) {

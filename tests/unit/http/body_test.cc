@@ -460,7 +460,7 @@ TEST(StreamedBody, the_server_going_mid_body_drops_the_operation) {
   Bench bench;
   Uploads uploads(bench);
   bench.send(kPut + "Content-Length: 5\r\n\r\nab");
-  bench.connection->cut();
+  bench.connection->cut(EndCause::shutdown);
   bench.loop.run_all();
   EXPECT_EQ(uploads.dropped, 1);
 }

@@ -54,6 +54,7 @@ TEST(Exchange, answered_inside_the_handler_leaves_in_one_write) {
   EXPECT_EQ(bench.wire->sent.find("Connection:"), std::string::npos);
   ASSERT_EQ(bench.handler.ends.size(), 1U);
   EXPECT_TRUE(bench.handler.ends[0].complete);
+  EXPECT_EQ(bench.handler.ends[0].cause, EndCause::complete);
   EXPECT_EQ(bench.handler.ends[0].body_bytes, 7U);
 }
 
@@ -178,6 +179,8 @@ TEST(Exchange, a_client_that_breaks_off_mid_body_cancels_source_and_operation) {
   EXPECT_TRUE(later.operation_dropped);
   ASSERT_EQ(later.ends.size(), 1U);
   EXPECT_FALSE(later.ends[0].complete);
+  EXPECT_EQ(later.ends[0].cause, EndCause::client);
+  EXPECT_FALSE(later.ends[0].error);
   EXPECT_EQ(later.ends[0].body_bytes, 3U);
   script->wake();  // too late: nobody listens
 }
@@ -253,6 +256,8 @@ TEST(Exchange, a_body_that_fails_or_does_not_fit_its_length_resets_the_connectio
     EXPECT_TRUE(script->dropped);
     ASSERT_EQ(later.ends.size(), 1U);
     EXPECT_FALSE(later.ends[0].complete);
+    EXPECT_EQ(later.ends[0].cause, EndCause::source);
+    EXPECT_TRUE(later.ends[0].error);
     EXPECT_EQ(bench.wire->sent.find("\r\n0\r\n"), std::string::npos);
   }
 }
@@ -404,6 +409,7 @@ TEST(Deadline, a_client_that_takes_nothing_is_cut) {
   EXPECT_TRUE(bench.wire->was_reset);
   ASSERT_EQ(bench.handler.ends.size(), 1U);
   EXPECT_FALSE(bench.handler.ends[0].complete);
+  EXPECT_EQ(bench.handler.ends[0].cause, EndCause::timeout);
 }
 
 TEST(Deadline, a_handler_or_a_source_may_take_as_long_as_it_likes) {

@@ -40,7 +40,7 @@ class ScriptHandler : public Handler {
 struct Bench {
   explicit Bench(ServerOptions o = {}) : options(std::move(o)) { connect(); }
   ~Bench() {
-    if (connection) connection->cut();
+    if (connection) connection->cut(EndCause::shutdown);
   }
   void connect() {
     wire = std::make_shared<test::FakeWire>();

@@ -26,9 +26,12 @@ class FileSource final : public base::ByteSource {
     if (at_ == size_) return base::SourceEnd{};
     const auto n = std::min(max, size_ - at_);
     at_ += n;
-    return base::FileSlice{file_, at_ - n, n};
+    base::FileSlice slice{file_, at_ - n, n};
+    slice.only_cached = only_cached;
+    return slice;
   }
   void on_ready(base::UniqueFunction<void()>) override {}
+  bool only_cached = false;
 
  private:
   std::shared_ptr<const base::File> file_;
@@ -64,7 +67,9 @@ struct Site final : Handler {
     file = std::make_shared<base::File>(::open(dir.file("blob").c_str(), O_RDONLY));
     on_request = [this](const Request&, Responder responder) {
       Response response;
-      response.source = std::make_unique<FileSource>(file, content.size());
+      auto source = std::make_unique<FileSource>(file, content.size());
+      source->only_cached = only_cached;
+      response.source = std::move(source);
       response.content_length = content.size();
       response.on_end = [this](const ExchangeEnd& end) { ended.set_value(end); };
       responder.send(std::move(response));
@@ -81,6 +86,7 @@ struct Site final : Handler {
   std::function<std::unique_ptr<Operation>(const Request&, Responder)> on_request;
   std::string content;
   std::shared_ptr<const base::File> file;
+  bool only_cached = false;
   std::promise<ExchangeEnd> ended;
 };
 
@@ -117,7 +123,8 @@ TEST(Server, survives_a_client_that_leaves_while_cold_pages_load) {
   ASSERT_EQ(::posix_fadvise(site.file->fd(), 0, 0, POSIX_FADV_DONTNEED), 0);
   if (net::pages_resident(*site.file, 0, site.content.size())) GTEST_SKIP() << "this filesystem keeps its pages";
   std::promise<void> gate;
-  site.disk.post([&] { gate.get_future().wait(); });  // the one disk thread is busy: loading waits
+  // The one disk thread is busy, so loading waits; it owns its side of the gate, which it may reach late.
+  site.disk.post([opened = gate.get_future().share()] { opened.wait(); });
   test::RawClient client(site.port);
   client.send(kKeep);
   EXPECT_NE(client.read_until("\r\n\r\n"), "");  // the head does not wait for the disk
@@ -160,7 +167,44 @@ TEST(Server, a_file_shorter_than_promised_resets_the_connection) {
   client.send(kClose);
   (void)client.read_all();
   EXPECT_TRUE(client.was_reset());
-  EXPECT_FALSE(site.ended.get_future().get().complete);
+  const auto end = site.ended.get_future().get();
+  EXPECT_FALSE(end.complete);
+  EXPECT_EQ(end.cause, EndCause::file) << "not the client's doing";
+}
+
+TEST(Server, a_file_that_the_disk_does_not_give_resets_the_connection) {
+  Site site;
+  site.serve_file(100'000);
+  site.file = std::make_shared<base::File>(::open("/proc/self/mem", O_RDONLY));  // nothing is mapped at 0: EIO
+  test::RawClient client(site.port);
+  client.send(kClose);
+  (void)client.read_all();
+  EXPECT_TRUE(client.was_reset());
+  const auto end = site.ended.get_future().get();
+  EXPECT_EQ(end.body_bytes, 0U);
+  EXPECT_EQ(end.cause, EndCause::file);
+  EXPECT_EQ(end.file, site.file);
+  ASSERT_TRUE(end.error);
+  EXPECT_NE(end.error->message().find("Input/output error"), std::string::npos) << end.error->message();
+}
+
+TEST(Server, what_only_memory_has_is_sent_from_there_and_not_read_from_the_disk) {
+  for (const bool forgotten : {false, true}) {
+    Site site;
+    site.only_cached = true;
+    site.serve_file(4'000'000);
+    ASSERT_EQ(::fsync(site.file->fd()), 0);
+    if (forgotten) {
+      ASSERT_EQ(::posix_fadvise(site.file->fd(), 0, 0, POSIX_FADV_DONTNEED), 0);
+      if (net::pages_resident(*site.file, 0, site.content.size())) GTEST_SKIP() << "this filesystem keeps its pages";
+    }
+    test::RawClient client(site.port);
+    client.send(kClose);
+    const auto answer = client.read_all();
+    EXPECT_EQ(client.was_reset(), forgotten);
+    EXPECT_EQ(answer.ends_with(site.content), !forgotten);
+    EXPECT_EQ(site.ended.get_future().get().cause, forgotten ? EndCause::file : EndCause::complete);
+  }
 }
 
 TEST(Server, a_client_that_resets_cancels_its_operation) {

@@ -33,6 +33,13 @@ TEST(ColdBlob, ManyReadersCostOneGet) {
   EXPECT_EQ(asked[1]->value()->provenance().kind, mirror::Provenance::Kind::collapsed);
   EXPECT_TRUE(world.store.has_blob(digest));
   EXPECT_EQ(world.store.fills_running(), 0U);
+  const auto events = world.events.take();
+  ASSERT_EQ(events.size(), 1U) << "one fill, however many readers";
+  EXPECT_EQ(events[0].kind, obs::EventKind::fill);
+  EXPECT_EQ(events[0].repository, "docker.io/library/app");
+  EXPECT_EQ(events[0].digest, digest.to_string());
+  EXPECT_EQ(events[0].size, 300'000U);
+  EXPECT_EQ(events[0].from, "docker.io");
 }
 
 TEST(ColdBlob, IsWarmAfterwards) {
@@ -385,6 +392,60 @@ TEST(ColdBlob, PendingThatIsDroppedIsNeverAnswered) {
   crossing->pending.reset();  // its answer is on its way
   world.run();
   EXPECT_EQ(crossing->answers, 0);
+}
+
+// Everything but the disk's work.
+void run_loops(MirrorWorld& world) {
+  while (world.loops[0].run_one() || world.loops[1].run_one()) continue;
+}
+
+// Stopped when clients have all of a blob, and it is just to be published.
+struct StopWhilePublishing : MirrorWorld {
+  void begin() {
+    auto asked = open(kApp, digest);
+    step_until([&] { return asked->ok(); });
+    Body body(asked->value()->read_all());
+    body.follow();
+    step_until([&] { return body.ended; });
+    EXPECT_EQ(store.published(), 0U);
+    mirror->stop([this] { stopped = true; });
+    run_loops(*this);
+    EXPECT_FALSE(stopped);
+  }
+  template <class P>
+  void step_until(P reached) {
+    run_loops(*this);
+    for (int step = 0; step < 1'000 && !reached(); ++step) {
+      (void)disk.run_one();
+      run_loops(*this);
+    }
+    ASSERT_TRUE(reached());
+  }
+  const std::string bytes = some_bytes(100'000);
+  const base::Digest digest = upstream.put_blob("library/app", bytes);
+  bool stopped = false;
+};
+
+TEST(ColdBlob, WhatIsBeingPublishedIsInTheStoreWhenTheMirrorHasStopped) {
+  StopWhilePublishing world;
+  world.begin();
+  world.run();
+  EXPECT_TRUE(world.stopped);
+  EXPECT_TRUE(world.store.has_blob(world.digest));
+}
+
+TEST(ColdBlob, ADiskThatHangsHoldsUpTheStopForSomeSecondsOnly) {
+  StopWhilePublishing world;
+  world.begin();
+  const auto pass = [&world](std::chrono::seconds time) {  // the loops have one clock
+    world.loops[0].advance(time);
+    world.loops[1].advance(std::chrono::seconds(0));
+    run_loops(world);
+  };
+  pass(std::chrono::seconds(9));
+  EXPECT_FALSE(world.stopped);
+  pass(std::chrono::seconds(2));
+  EXPECT_TRUE(world.stopped);
 }
 
 }  // namespace

@@ -89,6 +89,57 @@ TEST(Manifest, LargeOneIsInMemoryOnceHoweverManyReadIt) {
   EXPECT_EQ(got(world, digests[0]).bytes.get(), first.bytes.get());
 }
 
+std::string large_image() {
+  auto bytes = image(1);
+  bytes.insert(bytes.size() - 1, std::string(upstream::kReadOnLoop, ' '));
+  return bytes;
+}
+
+TEST(Manifest, LargeOneIsReadOnThePoolAndAskedForOnce) {
+  MirrorWorld world;
+  const auto digest = world.upstream.put_manifest("library/app", kTag, large_image());
+  auto first = world.manifest(kApp, kTag);
+  for (int i = 0; i < 10; ++i) {
+    for (auto& loop : world.loops) loop.run_all();
+  }
+  EXPECT_FALSE(first->ok()) << "the loops alone do not parse it";
+  auto second = world.manifest(kApp, kTag);
+  world.run();
+  ASSERT_TRUE(first->ok());
+  ASSERT_TRUE(second->ok());
+  EXPECT_EQ(first->value().digest, digest);
+  EXPECT_EQ(*second->value().bytes, large_image());
+  EXPECT_EQ(first->value().media_type, "application/vnd.oci.image.manifest.v1+json");
+  EXPECT_EQ(world.count(Op::get_manifest), 1U) << "who comes while it is read joins";
+  EXPECT_EQ(got(world).provenance.kind, Source::hit);
+  const auto link = world.store.find_link("docker.io/library/app", base::digest_of("c1"));
+  EXPECT_TRUE(link && link->size) << "its hints came, too";
+}
+
+TEST(Manifest, LargeOneThatIsNoneIsRefusedAndNotKept) {
+  MirrorWorld world;
+  (void)world.upstream.put_manifest("library/app", kTag, "{" + std::string(upstream::kReadOnLoop, ' '));
+  auto asked = world.manifest(kApp, kTag);
+  world.run();
+  ASSERT_NE(asked->refusal(), nullptr);
+  EXPECT_NE(asked->refusal()->message.find("not a manifest"), std::string::npos) << asked->refusal()->message;
+  EXPECT_FALSE(world.store.find_tag("docker.io/library/app", kTag));
+}
+
+TEST(Manifest, StopWhileALargeOneIsReadAnswersOnce) {
+  MirrorWorld world;
+  (void)world.upstream.put_manifest("library/app", kTag, large_image());
+  auto asked = world.manifest(kApp, kTag);
+  for (int i = 0; i < 10; ++i) {
+    for (auto& loop : world.loops) loop.run_all();
+  }
+  world.mirror->stop([] {});
+  for (auto& loop : world.loops) loop.run_all();
+  world.run();
+  EXPECT_EQ(asked->answers, 1);
+  EXPECT_NE(asked->refusal(), nullptr);
+}
+
 TEST(Manifest, ThousandsOfCommitsInFlightAreEachForgottenOnTheirOwn) {
   MirrorWorld world;
   (void)world.upstream.put_manifest("library/app", kTag, image(1));
@@ -187,6 +238,19 @@ TEST(Manifest, TagDeletedUpstreamIsNotFoundAndItsCopyIsDropped) {
   }
   EXPECT_EQ(world.count(Op::head_manifest), 1U);  // then remembered
   EXPECT_FALSE(world.store.find_tag(kApp.canonical(), kTag).has_value());
+}
+
+TEST(Manifest, WrongTagIsToldWithItsUpstreamAndWhereToLook) {
+  MirrorWorld world;
+  for (const std::string said : {"fake: not found", "it said so less than 10 seconds ago"}) {
+    auto asked = world.manifest(kApp, registry::Tag("nope"));
+    world.run();
+    ASSERT_NE(asked->refusal(), nullptr);
+    EXPECT_TRUE(asked->refusal()->message.starts_with("docker.io has no library/app:nope (" + said))
+        << asked->refusal()->message;
+    EXPECT_TRUE(asked->refusal()->message.ends_with("; its tags: /v2/docker.io/library/app/tags/list of this mirror"))
+        << asked->refusal()->message;
+  }
 }
 
 TEST(Manifest, NotFoundIsRememberedForTheNegativeTtl) {

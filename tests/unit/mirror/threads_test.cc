@@ -13,7 +13,7 @@ namespace {
 
 struct RealSet final : mirror::UpstreamSet {
   RealSet(base::Loop& loop, FakeUpstream& upstream) : registry(loop, upstream) {}
-  upstream::Registry* find(std::string_view) override { return &registry; }
+  std::shared_ptr<upstream::Registry> find(std::string_view) override { return unowned(registry); }
   FakeRegistry registry;
 };
 

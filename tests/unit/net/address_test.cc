@@ -36,6 +36,8 @@ TEST(Address, that_is_wrong_is_refused_with_an_example) {
     EXPECT_EQ(address.error().kind(), base::ErrorKind::invalid);
     EXPECT_NE(address.error().message().find("write 127.0.0.1:5000"), std::string::npos);
   }
+  EXPECT_FALSE(parse_address(std::string_view("7.0.0.1\0x:5", 11)).ok());
+  EXPECT_FALSE(parse_address(std::string_view("[::1\0]:5", 8)).ok());
 }
 
 }  // namespace

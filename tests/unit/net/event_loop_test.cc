@@ -183,5 +183,28 @@ TEST(FdWatch, tells_readable_and_writable_and_stops_when_dropped) {
   ::close(ends[1]);
 }
 
+TEST(EventLoop, counts_how_long_its_turns_take_and_how_long_what_others_post_waits) {
+  obs::Histogram turns({0.02, 3600}), waits({0.02, 3600});
+  test::LoopThread thread;
+  thread.loop().measure(turns, waits);
+  thread.run([] {});  // from here on they count
+  thread.run([] {});
+  const auto before = turns.snapshot(), waited = waits.snapshot();
+  std::atomic<bool> busy{false};
+  thread.loop().post([&busy] {  // a turn of 20 ms and more, however fast the machine is
+    busy = true;
+    const auto began = std::chrono::steady_clock::now();
+    while (std::chrono::steady_clock::now() - began < 30ms) {
+    }
+  });
+  while (!busy) std::this_thread::yield();
+  thread.run([] {});  // posted while it turned: has to wait for most of it, and comes in a turn of its own
+  thread.run([] {});
+  const auto after = turns.snapshot(), now = waits.snapshot();
+  EXPECT_GE(after.cumulative[1] - after.cumulative[0], before.cumulative[1] - before.cumulative[0] + 1);
+  EXPECT_GE(now.cumulative[1], waited.cumulative[1] + 2);
+  EXPECT_GE(after.sum, before.sum + 0.03);
+}
+
 }  // namespace
 }  // namespace shoal::net

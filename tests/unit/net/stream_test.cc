@@ -339,10 +339,25 @@ TEST(PageCache, tells_resident_pages_from_cold_ones_and_loads_them) {
   EXPECT_TRUE(pages_resident(file, 5000, size - 5000));
   ASSERT_EQ(::posix_fadvise(file.fd(), 0, 0, POSIX_FADV_DONTNEED), 0);
   if (pages_resident(file, 0, size)) GTEST_SKIP() << "this filesystem keeps its pages";
-  load_pages(file, 1 << 20, 1 << 20);
+  EXPECT_TRUE(load_pages(file, 1 << 20, 1 << 20).ok());
   EXPECT_TRUE(pages_resident(file, 1 << 20, 1 << 20));
-  load_pages(file, 0, size + 100'000);  // past the end: what there is
+  EXPECT_TRUE(load_pages(file, 0, size + 100'000).ok());  // past the end: what there is
   EXPECT_TRUE(pages_resident(file, 0, size));
+}
+
+TEST(PageCache, what_the_disk_does_not_give_is_an_error_of_the_file) {
+  const base::File unreadable(::open("/proc/self/mem", O_RDONLY));  // nothing is mapped at 0: EIO
+  const auto loaded = load_pages(unreadable, 0, 4096);
+  ASSERT_FALSE(loaded.ok());
+  EXPECT_EQ(loaded.error().kind(), base::ErrorKind::corrupt);
+  EXPECT_NE(loaded.error().message().find("Input/output error"), std::string::npos) << loaded.error().message();
+}
+
+TEST(PageCache, what_is_not_the_disks_doing_is_no_error_of_the_file) {
+  const base::File directory(::open("/", O_RDONLY | O_DIRECTORY));  // EISDIR
+  const auto loaded = load_pages(directory, 0, 4096);
+  ASSERT_FALSE(loaded.ok());
+  EXPECT_NE(loaded.error().kind(), base::ErrorKind::corrupt);
 }
 
 }  // namespace

@@ -24,6 +24,7 @@ AccessLine sample() {
   line.first_byte = 512us;
   line.total = 1'500'007us;
   line.complete = true;
+  line.end = "ok";
   return line;
 }
 
@@ -34,11 +35,12 @@ std::string text_of(const AccessLine& line, bool json = false, std::size_t most 
 }
 
 TEST(AccessLine, TextHasEveryFieldAsKeyAndValue) {
-  EXPECT_EQ(text_of(sample()),
-            "time=2026-11-23T21:00:00.123Z status=200 bytes=1234 first_byte_ms=0.512 total_ms=1500.007 complete=true "
-            "id=00ff00ff00ff00ff peer=127.0.0.1:51000 method=GET "
-            "target=\"/v2/library/nginx/manifests/1?ns=docker.io\" repository=docker.io/library/nginx "
-            "cache=\"shoal; hit\" user_agent=containerd/1.6.20\n");
+  EXPECT_EQ(
+      text_of(sample()),
+      "time=2026-11-23T21:00:00.123Z status=200 bytes=1234 first_byte_ms=0.512 total_ms=1500.007 complete=true end=ok "
+      "id=00ff00ff00ff00ff peer=127.0.0.1:51000 method=GET "
+      "target=\"/v2/library/nginx/manifests/1?ns=docker.io\" repository=docker.io/library/nginx "
+      "cache=\"shoal; hit\" user_agent=containerd/1.6.20\n");
 }
 
 TEST(AccessLine, JsonHasEveryFieldWithItsType) {
@@ -48,8 +50,21 @@ TEST(AccessLine, JsonHasEveryFieldWithItsType) {
   EXPECT_EQ(parsed["bytes"], 1234);
   EXPECT_DOUBLE_EQ(parsed["total_ms"].get<double>(), 1500.007);
   EXPECT_EQ(parsed["complete"], true);
+  EXPECT_EQ(parsed["end"], "ok");
   EXPECT_EQ(parsed["cache"], "shoal; hit");
   EXPECT_FALSE(parsed.contains("detail"));
+}
+
+TEST(AccessLine, SaysWhereBytesCameFromAndLeavesOutWhereNoneDid) {
+  auto line = sample();
+  line.from_upstream = 234;
+  line.from_neighbours = 1000;
+  line.from_swarm = 600;
+  EXPECT_NE(text_of(line).find(" bytes=1234 from_upstream=234 from_neighbours=1000 from_swarm=600 first_byte_ms="),
+            std::string::npos);
+  const auto parsed = nlohmann::json::parse(text_of(line, /*json=*/true));
+  EXPECT_EQ(parsed["from_neighbours"], 1000);
+  EXPECT_FALSE(parsed.contains("from_disk"));
 }
 
 TEST(AccessLine, AClientCannotForgeALineOrAField) {

@@ -127,6 +127,19 @@ TEST_F(Admission, BusyLoginSaysWhenToComeBack) {
   EXPECT_EQ(answer.header("Retry-After"), "2");
 }
 
+TEST_F(Admission, AnAddressThatGuessesPasswordsIsToldToWaitAndOthersAreNot) {
+  access.allow_plaintext = true;
+  apply();
+  authenticator.set_options({.max_failures_per_minute = 1});
+  EXPECT_EQ(ask(Method::get, "/v2/", {{"Authorization", kWrong}}, "10.6.6.6").status(), 401);
+  auto& answer = ask(Method::get, "/v2/", {{"Authorization", kBob}}, "10.6.6.6");
+  EXPECT_EQ(answer.status(), 429);
+  EXPECT_EQ(answer.header("Retry-After"), "60");
+  EXPECT_NE(answer.response.text.find("TOOMANYREQUESTS"), std::string::npos);
+  EXPECT_NE(answer.response.text.find("10.6.6.6"), std::string::npos);
+  EXPECT_EQ(ask(Method::get, "/v2/", {{"Authorization", kBob}}, "10.0.0.1").status(), 200);
+}
+
 TEST_F(Admission, DisabledPolicyLooksAtNothing) {
   access.policy.enabled = false;
   apply();

@@ -1,6 +1,9 @@
 // What clients see: status, headers and bodies of GET and HEAD, warm and cold.
 #include <gtest/gtest.h>
 
+#include "shoal/registry/manifest.h"
+#include "shoal/registry/push.h"
+#include "shoal/registry/referrers.h"
 #include "shoal/serve/handler.h"
 #include "support/mirror_world.h"
 
@@ -332,21 +335,33 @@ TEST(PageAnswer, OwnParametersDoNotReachUpstream) {
   EXPECT_EQ(s.world.upstream.log().back(), "list_tags library/app?n=3&last=b");
 }
 
-TEST(PageAnswer, ReferrersComeFromTheFallbackTagWhereUpstreamHasNoApi) {
+TEST(PageAnswer, ReferrersComeFromTagsWhereUpstreamHasNoApi) {
   Serving s;
   const auto subject = base::digest_of("subject");
   const auto path = "/v2/app/referrers/" + subject.to_string();
-  const std::string index = R"({"schemaVersion":2,"manifests":[]})";
-  const std::string type = "application/vnd.oci.image.index.v1+json";
-  EXPECT_EQ(s.get(path).response.status, 404) << "an empty list would hide what other tags hold";
-  auto tag = subject.to_string();
-  tag[tag.find(':')] = '-';
-  s.world.upstream.put_manifest("library/app", tag, index, type);
+  const auto tag = registry::fallback_tag(subject);
+  auto& none = s.get(path);
+  EXPECT_EQ(none.response.status, 200) << "upstream said so of every tag that might hold some";
+  EXPECT_EQ(s.body(none), registry::referrers_body({}));
   s.world.advance(std::chrono::minutes(10));  // "not found" is remembered for a while
+  const std::string other = R"({"artifactType":"a/b","digest":")" + base::digest_of("x").to_string() + R"(","size":1})";
+  s.world.upstream.put_manifest("library/app", tag, registry::referrers_body({other}),
+                                std::string(registry::kOciIndex));
+  const std::string signature = R"({"schemaVersion":2,"config":{},"layers":[]})";
+  const auto signed_by = s.world.upstream.put_manifest("library/app", tag + ".sig", signature);
   auto& answer = s.get(path);
   EXPECT_EQ(answer.response.status, 200);
-  EXPECT_EQ(answer.header("Content-Type"), type);
-  EXPECT_EQ(s.body(answer), index);
+  EXPECT_EQ(answer.header("Content-Type"), registry::kOciIndex);
+  const auto body = s.body(answer);
+  EXPECT_NE(body.find(other), std::string::npos) << body;
+  EXPECT_NE(body.find(signed_by.to_string()), std::string::npos) << body;
+  auto& filtered = s.get(path + "?artifactType=a/b");
+  EXPECT_EQ(filtered.header("OCI-Filters-Applied"), "artifactType");
+  EXPECT_EQ(s.body(filtered), registry::referrers_body({other}));
+  s.world.advance(std::chrono::minutes(10));
+  s.world.upstream.fail_always(test::FakeUpstream::Op::get_manifest,
+                               test::failure(upstream::Failure::Kind::denied, 403));
+  EXPECT_EQ(s.get("/v2/app/referrers/" + base::digest_of("y").to_string()).response.status, 503) << "not an empty list";
 }
 
 TEST(Requests, WritesAreRefused) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "body_sources.h"
+#include "exchange.h"
 
 namespace shoal::serve {
 namespace {
@@ -72,6 +73,17 @@ std::string read(base::ByteSource& source, std::uint64_t max) {
   }
 }
 
+TEST(Warnings, PassOnInTheFormAndSizeOfTheSpecification) {
+  const std::string good = "299 - \"this image is old\"";
+  EXPECT_EQ(passable_warnings({good, "110 - \"stale\"", "299 registry.test \"x\"", "299 - \"x", "299 - \"", "", good}),
+            (std::vector<std::string>{good, good}));
+  EXPECT_TRUE(passable_warnings({"299 - \"tab\there\""}).empty());
+  std::vector<std::string> many(100, "299 - \"" + std::string(992, 'x') + "\"");
+  std::size_t bytes = 0;
+  for (const auto& each : passable_warnings(many)) bytes += each.size();
+  EXPECT_EQ(bytes, 3000U) << "with ours still below 4096";
+}
+
 TEST(BodySources, MemoryAndChainReadTheSameInPiecesOfAnySize) {
   for (std::uint64_t max = 1; max < 20; ++max) {
     auto owner = std::make_shared<const std::string>("0123456789");
@@ -84,6 +96,24 @@ TEST(BodySources, MemoryAndChainReadTheSameInPiecesOfAnySize) {
     chain.add("z");
     EXPECT_EQ(read(chain, max), "abc0123456789z");
   }
+}
+
+TEST(EndText, NamesWhoCutATransfer) {
+  const auto end = [](http::EndCause cause, std::optional<base::Error> error = {}) {
+    http::ExchangeEnd made;
+    made.cause = cause;
+    made.error = std::move(error);
+    return made;
+  };
+  EXPECT_EQ(end_text(end(http::EndCause::complete), false), "ok");
+  EXPECT_EQ(end_text(end(http::EndCause::client), false), "client");
+  EXPECT_EQ(end_text(end(http::EndCause::timeout), false), "timeout");
+  EXPECT_EQ(end_text(end(http::EndCause::shutdown), false), "shutdown");
+  const auto gone = base::Error(base::ErrorKind::gone, "reset");
+  EXPECT_EQ(end_text(end(http::EndCause::source, gone), false), "upstream");
+  EXPECT_EQ(end_text(end(http::EndCause::source, gone), true), "store");
+  EXPECT_EQ(end_text(end(http::EndCause::file, gone), false), "store");
+  EXPECT_EQ(end_text(end(http::EndCause::source, base::Error(base::ErrorKind::full, "too slow")), false), "timeout");
 }
 
 }  // namespace

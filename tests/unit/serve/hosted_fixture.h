@@ -76,7 +76,8 @@ class HostedNode {
     table.hosted = {"team/**"};
     handler = std::make_unique<DistributionHandler>(
         DistributionHandler::Parts{world.loops[0], *world.mirror, world.sets[0], log, make_probe(world.metrics),
-                                   world.clock, &world.store, &world.disk, authenticator},
+                                   world.clock, &world.store, &world.disk, authenticator, nullptr, nullptr,
+                                   &world.events},
         std::make_shared<const RouteTable>(table), nullptr);
   }
   ~HostedNode() { operations.clear(); }

@@ -55,6 +55,36 @@ TEST(ChooseVictims, TimesFromTheFutureDoNoHarm) {
   EXPECT_EQ(choose_victims(sample, 1, kNow), (std::vector<std::size_t>{1}));
 }
 
+TEST(ChooseVictims, SmallBlobsStayButAmongLargeOnesSizeHardlyMatters) {
+  const std::vector<Candidate> sample{candidate(kMiB / 100, hours(20), 1), candidate(100 * kMiB, hours(1), 1),
+                                      candidate(1000 * kMiB, hours(1) - seconds(600), 1)};
+  EXPECT_EQ(choose_victims(sample, UINT64_MAX, kNow), (std::vector<std::size_t>{1, 2, 0}));
+}
+
+TEST(ChooseVictims, BlobUsedAgainStaysThroughAScanOfNewerOnes) {
+  const std::vector<Candidate> sample{candidate(kMiB, hours(6), 4), candidate(kMiB, hours(1), 1)};
+  EXPECT_EQ(choose_victims(sample, 1, kNow), (std::vector<std::size_t>{1}));
+}
+
+TEST(Departed, TellsTheUsesOfABlobOnce) {
+  Departed departed;
+  departed.remember(base::digest_of("a"), 7);
+  departed.remember(base::digest_of("b"), 0);
+  EXPECT_EQ(departed.take(base::digest_of("a")), 7U);
+  EXPECT_EQ(departed.take(base::digest_of("a")), 0U);
+  EXPECT_EQ(departed.take(base::digest_of("b")), 1U) << "it was here";
+  EXPECT_EQ(departed.take(base::digest_of("c")), 0U);
+}
+
+TEST(Departed, TheOldestAreForgotten) {
+  Departed departed(100);
+  for (int i = 0; i < 1000; ++i) departed.remember(base::digest_of(std::to_string(i)), 2);
+  int known = 0;
+  for (int i = 0; i < 900; ++i) known += departed.take(base::digest_of(std::to_string(i))) > 0 ? 1 : 0;
+  EXPECT_EQ(known, 0);
+  for (int i = 950; i < 1000; ++i) EXPECT_EQ(departed.take(base::digest_of(std::to_string(i))), 2U) << i;
+}
+
 // A cache of `capacity` bytes under a trace: popular small layers, and again and again a scan of large ones that nobody
 // asks for twice. `choose` picks what goes.
 struct Item {

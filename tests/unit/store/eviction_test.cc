@@ -44,6 +44,28 @@ TEST_F(Eviction, KeepsBlobsAndFillsWithinMaxSize) {
   EXPECT_GE(usage.blob_bytes, 800'000U) << "it must not evict more than it needs";
   EXPECT_EQ(bytes_on_disk(rig.options.path + "/blobs"), usage.blob_bytes);
   EXPECT_TRUE(rig.store->find_blob(base::digest_of(test::some_bytes(100'000, 59))));
+  const auto events = rig.events.take();
+  ASSERT_EQ(events.size(), usage.evicted_blobs) << "each is told";
+  EXPECT_EQ(events[0].kind, obs::EventKind::evict);
+  EXPECT_EQ(events[0].size, 100'000U);
+  EXPECT_EQ(events[0].reason, "space");
+  EXPECT_FALSE(rig.store->find_blob(*base::Digest::parse(events[0].digest)));
+}
+
+TEST_F(Eviction, FollowsLimitsThatChange) {
+  rig.options.max_size = 1'000'000;
+  rig.start();
+  for (unsigned i = 0; i < 9; ++i) ASSERT_TRUE(rig.put(test::some_bytes(100'000, i)).ok());
+  EXPECT_EQ(rig.store->usage().evicted_blobs, 0U);
+  auto smaller = rig.options;
+  smaller.max_size = 500'000;
+  rig.store->set_limits(smaller);
+  rig.loop.run_all();
+  EXPECT_LE(rig.store->usage().blob_bytes, 450'000U) << "down to the low watermark, without waiting for a fill";
+  EXPECT_GE(rig.store->usage().blob_bytes, 400'000U);
+  rig.store->set_limits(rig.options);
+  for (unsigned i = 20; i < 25; ++i) ASSERT_TRUE(rig.put(test::some_bytes(100'000, i)).ok());
+  EXPECT_GT(rig.store->usage().blob_bytes, 800'000U);
 }
 
 // They are written to the index in batches; eviction need not wait for that.
@@ -78,13 +100,17 @@ TEST_F(Eviction, WhatIsOpenOrPinnedStaysAndTheRestPassesThrough) {
     ASSERT_TRUE(rig.put(test::some_bytes(100'000, i)).ok());
     rig.loop.run_all();
   }
-  EXPECT_EQ(test::read_all(*rig.store->open_blob(base::digest_of(open_bytes))), open_bytes);
   EXPECT_TRUE(rig.store->open_blob(base::digest_of(pinned_bytes)).ok());
+  const auto again = rig.store->open_blob(base::digest_of(open_bytes));
+  ASSERT_TRUE(again.ok()) << again.error().message();
+  EXPECT_EQ(test::read_all(*again), open_bytes);
   // Nothing can go for this one: it hashes to its end and is not kept.
   const auto large = test::some_bytes(350'000, 3);
   auto fill = rig.begin(base::digest_of(large));
   ASSERT_TRUE(rig.open_fill(*fill, large.size()).ok());
-  EXPECT_EQ(rig.append(*fill, large).error().kind(), base::ErrorKind::full);
+  const auto kept = rig.append(*fill, large);
+  ASSERT_FALSE(kept.ok()) << *kept << " bytes of it, beside " << rig.store->usage().blob_bytes << " in blobs";
+  EXPECT_EQ(kept.error().kind(), base::ErrorKind::full);
   EXPECT_TRUE(rig.verify(*fill).value_or(false));
 }
 
@@ -93,7 +119,9 @@ TEST_F(Eviction, AdmittingStartsItAheadOfNeed) {
   rig.start();
   for (unsigned i = 0; i < 9; ++i) ASSERT_TRUE(rig.put(test::some_bytes(100'000, i)).ok());
   rig.loop.run_all();
-  EXPECT_EQ(rig.store->usage().evicted_blobs, 0U);
+  EXPECT_EQ(rig.store->would_admit(300'000), Admission::keep);
+  rig.loop.run_all();
+  EXPECT_EQ(rig.store->usage().evicted_blobs, 0U) << "a question evicts nothing";
   EXPECT_EQ(rig.store->admit(300'000), Admission::keep);
   rig.loop.run_all();
   EXPECT_GE(rig.store->usage().evicted_blobs, 2U);
@@ -170,6 +198,21 @@ TEST_F(Eviction, EvictedBlobIsAMissAndComesBack) {
   ASSERT_TRUE(rig.put(first).ok());
   rig.restart();
   EXPECT_EQ(test::read_all(*rig.store->open_blob(base::digest_of(first))), first);
+}
+
+TEST_F(Eviction, BlobThatComesBackIsNotTakenForNew) {
+  rig.options.max_size = 300'000;
+  rig.start();
+  const auto first = test::some_bytes(200'000, 1);
+  const auto digest = base::digest_of(first);
+  ASSERT_TRUE(rig.put(first).ok());
+  for (int i = 0; i < 3; ++i) rig.store->touch_blob(digest);
+  rig.clock.advance(std::chrono::hours(24 * 60));
+  ASSERT_TRUE(rig.put(test::some_bytes(200'000, 2)).ok());
+  rig.loop.run_all();
+  ASSERT_FALSE(rig.store->open_blob(digest).ok());
+  ASSERT_TRUE(rig.put(first).ok());
+  EXPECT_EQ(rig.store->find_blob(digest)->uses, 5U) << "four before, one now";
 }
 
 // Several threads publish at once over a small cache, others read; run it under the thread sanitizer.

@@ -41,6 +41,9 @@ TEST(Format, HostedValuesRoundTrip) {
   const StoredLink link{{7, true, true}, at(3), true};
   EXPECT_TRUE(decode_link(encode(link))->record.hosted);
   EXPECT_TRUE(decode_link(encode(link))->manifest);
+  EXPECT_TRUE(decode_link(encode(link))->record.manifest);
+  EXPECT_FALSE(decode_link(encode(link))->released);
+  EXPECT_TRUE(decode_link(encode(StoredLink{{7, true, true}, at(3), true, true}))->released);
   const UploadRecord upload{"team/app", at(5)};
   EXPECT_EQ(decode_upload(encode(upload))->repository, "team/app");
   EXPECT_EQ(decode_upload(encode(upload))->started, at(5));

@@ -38,6 +38,32 @@ TEST(Guard, FillKeepsRemovalAwayAndMayStartDuringOne) {
   EXPECT_TRUE(guard->in_use(kDigest));
 }
 
+TEST(Guard, WhoWaitsForThePlaceIsToldOnceWhenItIsFree) {
+  const auto guard = std::make_shared<Guard>();
+  int told = 0;
+  const auto waiter = [&told] { ++told; };
+  EXPECT_TRUE(guard->begin_publication(kDigest, waiter));
+  EXPECT_FALSE(guard->begin_publication(kDigest, waiter));
+  EXPECT_FALSE(guard->begin_publication(kDigest, waiter));
+  auto lease = guard->lease(kDigest);
+  lease.reset();
+  EXPECT_EQ(told, 0) << "a reader does not free it";
+  guard->end_publication(kDigest);
+  EXPECT_EQ(told, 2);
+  EXPECT_FALSE(guard->in_use(kDigest));
+  EXPECT_TRUE(guard->begin_removal(kDigest));
+  EXPECT_FALSE(guard->begin_publication(kDigest, waiter));
+  guard->file_removed(kDigest);
+  EXPECT_EQ(told, 3) << "before the record is gone";
+  EXPECT_TRUE(guard->begin_publication(kDigest, waiter));
+  EXPECT_FALSE(guard->begin_publication(kDigest, waiter));
+  guard->end_removal(kDigest);
+  EXPECT_EQ(told, 3);
+  guard->forget_waiters();
+  guard->end_publication(kDigest);
+  EXPECT_EQ(told, 3);
+}
+
 TEST(Guard, LeaseOutlivesTheGuardsOwner) {
   auto guard = std::make_shared<Guard>();
   auto lease = guard->lease(kDigest);

@@ -51,6 +51,14 @@ class Heal : public ::testing::Test {
   std::string path;
 };
 
+TEST_F(Heal, AnUnsoundFileBesideAStaleFillIsReplacedAndCountsOnce) {
+  fs::last_write_time(path, fs::file_time_type::clock::now() + std::chrono::seconds(3));
+  rig.close();
+  std::ofstream(rig.options.path + "/fills/" + digest.hex(), std::ios::binary) << bytes.substr(0, 1000);
+  rig.start();
+  heal_by_fill(1000);
+}
+
 TEST_F(Heal, FlippedByteIsCorruptThenAdoptedFoundWrongAndReplaced) {
   flip_byte();
   EXPECT_EQ(rig.store->open_blob(digest).error().kind(), ErrorKind::corrupt);
@@ -106,6 +114,44 @@ TEST_F(Heal, PinOutlivesDamage) {
   ASSERT_TRUE(rig.publish(*fill).ok());
   EXPECT_TRUE(rig.store->find_blob(digest)->pinned);
   EXPECT_EQ(rig.store->usage().blob_bytes, bytes.size());
+}
+
+// By hand, say.
+TEST_F(Heal, PinnedBlobWhoseFileIsGoneCountsOnceHoweverOftenItsFillFails) {
+  ASSERT_TRUE(rig.commit({PinBlob{digest, true}}).ok());
+  fs::remove(path);
+  for (int i = 0; i < 2; ++i) {
+    auto fill = rig.begin(digest);
+    ASSERT_TRUE(rig.open_fill(*fill, bytes.size()).ok());
+    fill->discard();
+    fill.reset();
+    rig.loop.run_all();
+    EXPECT_EQ(rig.store->usage().blob_bytes, bytes.size());
+  }
+  heal_by_fill(0);
+}
+
+TEST_F(Heal, PinnedBlobWhoseFileIsDamagedCountsAsAFillMeanwhile) {
+  ASSERT_TRUE(rig.commit({PinBlob{digest, true}}).ok());
+  flip_byte();
+  auto fill = rig.begin(digest);
+  ASSERT_TRUE(rig.open_fill(*fill, bytes.size()).ok());
+  EXPECT_EQ(rig.store->usage().blob_bytes, 0U);
+  EXPECT_EQ(rig.store->usage().fill_bytes, bytes.size());
+  ASSERT_TRUE(rig.wait<void>([&](auto done) { fill->restart("damaged", std::move(done)); }).ok());
+  fill->discard();
+  fill.reset();
+  rig.loop.run_all();
+  EXPECT_EQ(rig.store->usage().blob_bytes, bytes.size());
+  heal_by_fill(0);
+}
+
+TEST_F(Heal, MissingFileBesideAStaleFillCountsOnce) {
+  fs::remove(path);
+  rig.close();
+  std::ofstream(rig.options.path + "/fills/" + digest.hex(), std::ios::binary) << bytes.substr(0, 1000);
+  rig.start();
+  heal_by_fill(1000);
 }
 
 TEST(BlobWithoutRecord, IsAdoptedByTheNextFill) {

@@ -52,6 +52,37 @@ TEST_F(HostedContent, IsNeverEvicted) {
   EXPECT_EQ(rig.store->admit(400'000), Admission::keep);
 }
 
+TEST_F(HostedContent, TagThatComesWhileItsManifestIsBeingRemovedKeepsIt) {
+  rig.start();
+  const auto digest = push_image(kApp, 1, 2, {"latest"});
+  (void)push_image(kApp, 2, 2, {"v0"});  // so that there is more to look at than tags
+  std::optional<base::Result<void>> answer;
+  const Removal removal{.manifest = true, .is_fixed = [](std::string_view tag) { return tag.starts_with("v"); }};
+  rig.hosted().remove_content(kApp, digest, removal, rig.loop, [&](auto result) { answer = std::move(result); });
+  ASSERT_TRUE(rig.loop.run_one());  // it has looked at the tags, and found none that keeps it
+  ASSERT_FALSE(answer);
+  test::QueueLoop pusher;
+  bool pushed = false;
+  const auto manifest = rig.store->find_manifest(digest);
+  rig.hosted().put_manifest({.repository = kApp,
+                             .digest = digest,
+                             .media_type = manifest->media_type,
+                             .bytes = manifest->bytes,
+                             .tags = {"v1"},
+                             .needed = {},
+                             .subject = {},
+                             .descriptor = {},
+                             .fixed_tags = {}},
+                            pusher, [&](const base::Result<void>& result) { pushed = result.ok(); });
+  ASSERT_TRUE(pusher.run_until([&] { return pushed; }));
+  ASSERT_TRUE(rig.loop.run_until([&] { return answer.has_value(); }));
+  ASSERT_FALSE(answer->ok());
+  EXPECT_EQ(answer->error().kind(), ErrorKind::denied);
+  EXPECT_EQ(answer->error().message(), "v1");
+  EXPECT_TRUE(rig.shows(kApp, digest));
+  EXPECT_TRUE(rig.store->find_tag(kApp, "latest"));
+}
+
 TEST_F(HostedContent, GoesBackToTheCacheWhenOnlyAMirroredRepositoryShowsIt) {
   rig.start();
   const auto bytes = test::some_bytes(1000, 1);
@@ -127,6 +158,43 @@ TEST_F(HostedContent, OlderIndexOpensAndTakesPushes) {
   EXPECT_FALSE(rig.store->find_link("docker.io/library/a", base::digest_of("cached"))->hosted);
   ASSERT_TRUE(rig.mount(kApp, base::digest_of("cached"), "docker.io/library/a").ok());
   EXPECT_TRUE(rig.shows(kApp, base::digest_of("cached")));
+}
+
+TEST_F(HostedContent, HundredThousandReferrersComeInPagesOfBoundedSize) {
+  rig.start();
+  const auto subject = push_image(kApp, 1, 1, {"v1"});
+  rig.close();
+  constexpr std::size_t kMany = 100'000, kPage = 64 << 10;
+  const auto descriptor = format::encode_descriptor("{\"annotations\":{\"k\":\"" + std::string(100, 'v') + "\"}}");
+  {
+    auto index = LmdbIndex::open(rig.options.path + "/index", rig.options.index_size);
+    ASSERT_TRUE(index.ok());
+    auto txn = (*index)->write();
+    for (std::size_t i = 0; i < kMany; ++i) {
+      txn.put(Table::referrers, format::referrer_key(kApp, subject, base::digest_of(std::to_string(i))), descriptor);
+    }
+    ASSERT_TRUE(txn.commit().ok());
+  }
+  rig.start();
+  std::size_t seen = 0, pages = 0;
+  std::optional<base::Digest> last;
+  for (;;) {
+    const auto page = rig.hosted().list_referrers(kApp, subject, last, kPage);
+    if (page.empty()) break;
+    std::size_t bytes = 0;
+    for (const auto& referrer : page) {
+      EXPECT_TRUE(!last || format::digest_key(*last) < format::digest_key(referrer.digest));
+      last = referrer.digest;
+      bytes += referrer.descriptor.size();
+    }
+    ASSERT_LE(bytes, kPage);
+    seen += page.size();
+    ++pages;
+  }
+  EXPECT_EQ(seen, kMany);
+  EXPECT_GT(pages, kMany * 100 / kPage);
+  rig.clock.advance(std::chrono::hours(1));
+  EXPECT_TRUE(rig.collect({.untagged = true, .grace = std::chrono::seconds(0)}).ok());  // walks them all, too
 }
 
 TEST_F(HostedContent, SurvivesAReopenWithItsTagsAndReferrers) {

@@ -45,7 +45,7 @@ class PushingActor : public Actor {
     switch (random_() % 4) {
       case 0: {
         const auto removed =
-            wait<void>([&](auto done) { hosted.remove_content(repository_, digest, loop_, std::move(done)); });
+            wait<void>([&](auto done) { hosted.remove_content(repository_, digest, {}, loop_, std::move(done)); });
         if (removed.ok()) shown_.erase(digest);
         break;
       }

@@ -55,6 +55,15 @@ TEST(Scrub, LooksAtEveryBlobAndLeavesSoundOnesAlone) {
   EXPECT_EQ(small_steps.renewed, 0U);
 }
 
+TEST(Scrub, ARestartedPassLooksAtEverythingAgain) {
+  StoreRig rig;
+  rig.start();
+  for (std::uint64_t i = 1; i <= 20; ++i) ASSERT_TRUE(rig.put(some_bytes(1000, i)).ok());
+  EXPECT_FALSE(rig.store->scrub(9500).whole);  // in the middle of a blob
+  rig.store->restart_scrub();
+  EXPECT_EQ(whole_pass(rig).blobs, 20U);
+}
+
 TEST(Scrub, AnEmptyStoreIsAWholePass) {
   StoreRig rig;
   EXPECT_TRUE(rig.start().scrub(1).whole);

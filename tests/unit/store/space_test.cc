@@ -41,6 +41,18 @@ TEST(Space, MinFreeIsKeptBetweenSamples) {
   EXPECT_TRUE(space.take(200));
 }
 
+TEST(Space, LimitsMayChange) {
+  Space space({.max_size = 1000});
+  space.add_blob(900);
+  EXPECT_EQ(space.to_evict(0), 0U);
+  space.set_limits({.max_size = 500});
+  EXPECT_EQ(space.to_evict(0), 450U);
+  EXPECT_FALSE(space.take(1));
+  EXPECT_FALSE(space.can_ever_fit(501, 0));
+  space.set_limits({.max_size = 2000});
+  EXPECT_TRUE(space.take(1100));
+}
+
 TEST(Space, WhatCanNeverFitIsKnown) {
   Space space({.max_size = 1000, .min_free = 100});
   EXPECT_TRUE(space.can_ever_fit(1000, 0));

@@ -65,6 +65,7 @@ TEST_F(Trouble, FailedFileSyncTurnsTheStoreReadOnlyUntilRestart) {
   EXPECT_FALSE(rig.put(bytes).ok());
   EXPECT_TRUE(rig.store->usage().read_only);
   EXPECT_NE(rig.store->usage().read_only_reason.find("sync"), std::string::npos);
+  EXPECT_GE(rig.store->usage().write_errors, 1U);
   files->heal();
   EXPECT_FALSE(rig.commit({PutState{"k", "v"}}).ok());
   EXPECT_EQ(rig.store->admit(1), Admission::pass_through);
@@ -76,10 +77,24 @@ TEST_F(Trouble, FailedFileSyncTurnsTheStoreReadOnlyUntilRestart) {
 
 TEST_F(Trouble, FullDiskAtTheSyncIsNotTheEnd) {
   files->fail(Op::sync, ENOSPC, 0, 1);
-  EXPECT_EQ(rig.put(bytes).error().kind(), ErrorKind::full);
+  EXPECT_EQ(rig.put(bytes).error().kind(), ErrorKind::corrupt);
   EXPECT_FALSE(rig.store->usage().read_only);
   EXPECT_TRUE(rig.put(bytes).ok());
 }
+
+// What the kernel could not write it keeps as if it were written, and the next sync says that all is well.
+class FailedSync : public Trouble, public ::testing::WithParamInterface<int> {};
+
+TEST_P(FailedSync, LeavesNothingForALaterFillToTakeUp) {
+  files->fail(Op::sync, GetParam(), 0, 1);
+  EXPECT_FALSE(rig.put(bytes).ok());
+  EXPECT_EQ(rig.store->usage().fill_bytes, 0U);
+  rig.restart();
+  auto fill = rig.begin(digest);
+  EXPECT_EQ(rig.open_fill(*fill, bytes.size()).value_or(1), 0U);
+}
+
+INSTANTIATE_TEST_SUITE_P(Errors, FailedSync, ::testing::Values(EIO, ENOSPC));
 
 TEST_F(Trouble, FailedIndexCommitTurnsReadOnlyAndLeavesNoBlobBehind) {
   ASSERT_TRUE(rig.commit({PutState{"before", "1"}}).ok());
@@ -90,6 +105,25 @@ TEST_F(Trouble, FailedIndexCommitTurnsReadOnlyAndLeavesNoBlobBehind) {
   EXPECT_FALSE(std::filesystem::exists(rig.blob_path(digest)));
   EXPECT_EQ(rig.store->find_state("before"), "1") << "reads go on";
   EXPECT_FALSE(rig.commit({PutState{"after", "1"}}).ok());
+}
+
+TEST_F(Trouble, AFillThatEndsInAReadOnlyStoreIsSyncedForItsReaders) {
+  for (const bool sound : {true, false}) {
+    SCOPED_TRACE(sound);
+    files->heal();
+    rig.restart();
+    auto fill = rig.begin(digest);
+    const auto kept = rig.open_fill(*fill, bytes.size());
+    ASSERT_TRUE(kept.ok()) << kept.error().message();
+    ASSERT_TRUE(rig.append(*fill, bytes.substr(*kept)).ok());
+    ASSERT_TRUE(rig.verify(*fill).value_or(false));
+    files->fail(Op::commit, EIO, 0, 1);
+    ASSERT_FALSE(rig.commit({PutState{"k", "v"}}).ok());
+    ASSERT_TRUE(rig.store->usage().read_only);
+    if (!sound) files->fail(Op::sync, EIO, 0, 1);
+    EXPECT_EQ(rig.publish(*fill).error().kind(), sound ? ErrorKind::gone : ErrorKind::corrupt);
+    EXPECT_EQ(rig.store->usage().fill_bytes, sound ? bytes.size() : 0U);
+  }
 }
 
 TEST_F(Trouble, FullDiskAtTheCommitFailsThatCommitOnly) {

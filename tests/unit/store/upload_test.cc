@@ -263,6 +263,18 @@ TEST_F(Uploads, PushHealsABlobWhoseFileWasTouched) {
   EXPECT_EQ(rig.mount("team/other", base::digest_of(bytes), kApp).error().kind(), ErrorKind::not_found);
   ASSERT_TRUE(rig.push_blob(kApp, bytes).ok());
   EXPECT_EQ(test::read_all(*rig.store->open_blob(base::digest_of(bytes))), bytes);
+  EXPECT_EQ(rig.store->usage().blob_bytes, bytes.size());
+}
+
+TEST_F(Uploads, BlobWhoseFileSomebodyTookAwayCountsOnceWhenItIsPushedAgain) {
+  rig.start();
+  const auto bytes = test::some_bytes(10'000, 8);
+  ASSERT_TRUE(rig.push_blob(kApp, bytes).ok());
+  fs::remove(rig.blob_path(base::digest_of(bytes)));
+  ASSERT_TRUE(rig.push_blob(kApp, bytes).ok());
+  EXPECT_EQ(test::read_all(*rig.store->open_blob(base::digest_of(bytes))), bytes);
+  EXPECT_EQ(rig.store->usage().blob_bytes, bytes.size());
+  EXPECT_EQ(rig.store->usage().fill_bytes, 0U);
 }
 
 TEST_F(Uploads, PushBesideAFillOfTheSameDigest) {

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "support/hosted_rig.h"
+#include "support/memory_store.h"
 
 namespace shoal::sync {
 namespace {
@@ -49,7 +50,14 @@ TEST_F(Retained, RemovesTheTagsOfWhatNoRuleKeeps) {
   for (const char* tag : {"v1", "v2", "v3"}) push("team/app", tag);
   for (const char* tag : {"v1", "v2"}) push("team/lib", tag);
   push("other", "v1");
-  const auto report = run(last(1));
+  test::RecordingEvents events;
+  auto options = last(1);
+  options.events = &events;
+  const auto report = run(options);
+  const auto told = events.take_texts();
+  EXPECT_EQ(Names(told.begin(), told.end()),
+            (Names{"delete tag team/app:v1 (retention)", "delete tag team/app:v2 (retention)",
+                   "delete tag team/lib:v1 (retention)"}));
   EXPECT_EQ(tags("team/app"), Names{"v3"});
   EXPECT_EQ(tags("team/lib"), Names{"v2"});
   EXPECT_EQ(tags("other"), Names{"v1"});
@@ -60,18 +68,58 @@ TEST_F(Retained, RemovesTheTagsOfWhatNoRuleKeeps) {
   EXPECT_EQ(run(last(1)).tags_removed, 0U);
 }
 
+TEST(RetentionRun, WhatCannotBeReadDoesNotGo) {
+  test::FakeClock clock;
+  test::FakeExecutor disk;
+  test::FakeLoop loop{clock};
+  test::MemoryStore store(disk, clock);
+  auto& hosted = static_cast<test::MemoryHosted&>(store.hosted());
+  for (const char* tag : {"v1", "v2", "old"}) {
+    const auto bytes = test::image_of({base::digest_of("config")}, {}, tag);
+    const auto digest = base::digest_of(bytes);
+    store::ManifestPush push{.repository = "team/app",
+                             .digest = digest,
+                             .media_type = "application/vnd.oci.image.manifest.v1+json",
+                             .bytes = std::make_shared<const std::string>(bytes),
+                             .tags = {tag},
+                             .needed = {},
+                             .subject = {},
+                             .descriptor = {},
+                             .fixed_tags = {}};
+    hosted.put_manifest(std::move(push), loop, nullptr);
+    if (tag != std::string_view("old")) hosted.pulled(digest, clock.wall_now());
+  }
+  RetentionOptions options;
+  options.rules.emplace_back();
+  options.rules.back().repositories = {"team/**"};
+  options.rules.back().keep = registry::RetentionRule::Keep::pulled_within;
+  options.rules.back().within = std::chrono::hours(1);
+  constexpr std::size_t kReads = 6;  // the repository, its tags, three last pulls; that there is no other repository
+  for (std::size_t n = 0; n <= kReads; ++n) {
+    hosted.fail_reads_after(n);
+    std::optional<base::Result<RetentionReport>> result;
+    RetentionRun run(store, loop, clock, options);
+    run.start([&result](auto report) { result = std::move(report); });
+    while (loop.run_one() || disk.run_one()) {
+    }
+    ASSERT_TRUE(result) << n;
+    EXPECT_EQ(result->ok(), n >= kReads) << n;
+    EXPECT_TRUE(store.find_tag("team/app", "v1") && store.find_tag("team/app", "v2")) << n;
+    EXPECT_EQ(store.find_tag("team/app", "old").has_value(), n < kReads - 1) << n;
+  }
+}
+
 TEST_F(Retained, ATagThatMovedSinceItWasLookedAtStays) {
   for (const char* tag : {"old", "new"}) push("team/app", tag);
   const auto old = rig.store->find_tag("team/app", "old")->digest;
   push("team/app", "newer");
   const auto newer = rig.store->find_tag("team/app", "newer")->digest;
-  EXPECT_TRUE(rig.wait<void>([&](auto done) {
-                   rig.hosted().remove_tag_of("team/app", "old", newer, rig.loop, std::move(done));
-                 })
-                  .ok());
+  EXPECT_TRUE(
+      rig.wait<void>([&](auto done) { rig.hosted().release_tag("team/app", "old", newer, rig.loop, std::move(done)); })
+          .ok());
   EXPECT_EQ(rig.store->find_tag("team/app", "old")->digest, old);
   EXPECT_TRUE(
-      rig.wait<void>([&](auto done) { rig.hosted().remove_tag_of("team/app", "old", old, rig.loop, std::move(done)); })
+      rig.wait<void>([&](auto done) { rig.hosted().release_tag("team/app", "old", old, rig.loop, std::move(done)); })
           .ok());
   EXPECT_FALSE(rig.store->find_tag("team/app", "old").has_value());
 }

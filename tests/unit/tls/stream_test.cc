@@ -66,7 +66,7 @@ struct Net {
       ASSERT_TRUE(n.ok()) << n.error().message();
       sent += *n;
       if (*n < rest.size()) {
-        ++waits;
+        if (!std::exchange(has_waited, true)) waited.set_value();
         return stream->on_writable([this, drop] { push_on(drop); });
       }
     }
@@ -88,7 +88,8 @@ struct Net {
   std::string got;
   std::string to_send;
   std::size_t sent = 0;
-  int waits = 0;
+  bool has_waited = false;
+  std::promise<void> waited;  // for room
   std::function<void()> on_bytes;
   std::promise<std::string> ended;
   std::promise<base::Error> failed;
@@ -122,9 +123,10 @@ TEST(TlsStream, loses_nothing_when_dropped_after_the_last_byte_was_taken) {
     net.on_bytes = [&] { net.push(big, drop); };
     TlsClient client(net.port, {.ca = &net.ca, .receive_buffer = 16 * 1024});
     ASSERT_TRUE(client.send("go"));
+    net.waited.get_future().wait();
     EXPECT_TRUE(client.read_all() == big);
-    EXPECT_TRUE(client.clean_end) << client.error;
-    EXPECT_GT(net.waits, 0);
+    // Who drops it has no place for a close_notify that finds the socket's buffer full.
+    EXPECT_TRUE(drop || client.clean_end) << client.error;
   }
 }
 

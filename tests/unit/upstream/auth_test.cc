@@ -1,8 +1,8 @@
 // Token and Basic authorization against scripted registries.
 #include <gtest/gtest.h>
 
-#include "auth.h"
 #include "rig.h"
+#include "shoal/upstream/auth.h"
 #include "support/temp_dir.h"
 
 namespace shoal::upstream {
@@ -29,7 +29,7 @@ struct TokenRegistry {
       c.idle(token_delay);
       return c.reply(token_status, reply);
     }
-    if (seen.header("authorization") != "Bearer " + accepted) {
+    if (!open && seen.header("authorization") != "Bearer " + accepted) {
       return c.reply(401, R"({"errors":[{"code":"UNAUTHORIZED","message":"no"}]})", challenge());
     }
     c.reply(200, kManifest, kManifestType);
@@ -41,6 +41,7 @@ struct TokenRegistry {
 
   std::string reply, accepted = "t1", realm, extra;
   int token_status = 200;
+  bool open = false;  // wants no tokens
   std::chrono::milliseconds token_delay{0};
   ScriptedServer server;
 };
@@ -82,6 +83,10 @@ TEST(TokenAuth, WrongCredentialsAreDeniedAndSayWhere) {
   EXPECT_EQ(failure_of(outcome).kind, Failure::Kind::denied);
   EXPECT_EQ(failure_of(outcome).message, "reg.lan: token endpoint refused the credentials (401)");
   EXPECT_FALSE(rig.state->health().open);
+  EXPECT_EQ(rig.state->health().refused, failure_of(outcome).message);
+  registry.token_status = 200;
+  EXPECT_TRUE(ok(rig.manifest("a/b", "latest")));
+  EXPECT_EQ(rig.state->health().refused, "");
 }
 
 TEST(TokenAuth, FiftyCallsOnTwoLoopsMakeOneTokenRequest) {
@@ -120,6 +125,31 @@ TEST(TokenAuth, RefusedCachedTokenIsRenewedOnce) {
   EXPECT_EQ(failure_of(outcome).kind, Failure::Kind::denied);
   EXPECT_EQ(failure_of(outcome).status, 401);
   EXPECT_EQ(registry.server.count("/token"), 3u);
+}
+
+// Another repository: its token is not known yet, but the challenge is.
+TEST(TokenAuth, AChallengeOfLongAgoThatLeadsToNoTokenIsAskedForAgain) {
+  TokenRegistry registry, elsewhere;
+  registry.realm = elsewhere.server.url("/token");
+  UpstreamRig rig(options_for({registry.server.url()}));
+  EXPECT_TRUE(ok(rig.manifest("a/b", "1")));
+  elsewhere.token_status = 404;
+  registry.realm.clear();
+  EXPECT_TRUE(ok(rig.manifest("c/d", "1")));  // learned anew
+  EXPECT_EQ(elsewhere.server.count("/token"), 2u);
+  registry.token_status = 404;
+  const auto before = registry.server.requests().size();
+  EXPECT_FALSE(ok(rig.manifest("e/f", "1")));
+  EXPECT_LE(registry.server.requests().size(), before + 3);  // token, 401, token
+}
+
+TEST(TokenAuth, RegistryThatWantsNoTokensAnyMoreIsAskedWithout) {
+  TokenRegistry registry;
+  UpstreamRig rig(options_for({registry.server.url()}));
+  EXPECT_TRUE(ok(rig.manifest("a/b", "1")));
+  registry.token_status = 404;
+  registry.open = true;
+  EXPECT_TRUE(ok(rig.manifest("c/d", "1")));
 }
 
 TEST(TokenAuth, InsufficientScopeIsAskedForOnceMore) {

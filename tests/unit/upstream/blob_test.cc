@@ -129,6 +129,25 @@ TEST(GetBlob, CutBodyIsUnavailableAndASlowOneATimeout) {
   EXPECT_EQ(slow.blob(kDigest)->failure->kind, Kind::timeout);
 }
 
+TEST(GetBlob, KeepsToTheRateAndHearsOfACutWhileItWaits) {
+  const std::string body(400'000, 'x');
+  bool cut = false;
+  ScriptedServer server([&](const Seen&, Connection& c) {
+    c.send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size() + (cut ? 1 : 0)) + "\r\n\r\n" + body);
+    c.close();
+  });
+  auto options = options_for({server.url()});
+  options.max_rate = 1'000'000;
+  UpstreamRig rig(options);
+  auto began = std::chrono::steady_clock::now();
+  EXPECT_EQ(rig.blob(base::digest_of(body), 0, body.size())->body, body);
+  EXPECT_GE(std::chrono::steady_clock::now() - began, 80ms) << "all but the last piece, of at most 256 KiB";
+  cut = true;
+  const auto result = rig.blob(base::digest_of(body), 0, std::nullopt);
+  EXPECT_EQ(result->failure->kind, Kind::unavailable);
+  EXPECT_EQ(result->body, body);
+}
+
 TEST(GetBlob, CdnThatRefusesIsUnavailableAndGetsNoAuthorization) {
   int status = 200;
   ScriptedServer cdn([&](const Seen& seen, Connection& c) {

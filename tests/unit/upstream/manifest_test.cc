@@ -63,6 +63,32 @@ TEST(GetManifest, WrongAnswersAreBadAnswers) {
   }
 }
 
+TEST(GetManifest, LargeOneIsLeftToThePool) {
+  auto bytes = std::string(kManifest);
+  bytes.insert(bytes.rfind('}'), std::string(kReadOnLoop, ' '));
+  const auto digest = base::digest_of(bytes, base::HashAlgorithm::sha512);
+  ScriptedServer server([&](const Seen&, Connection& c) {
+    c.reply(200, bytes, std::string(kManifestType) + "Docker-Content-Digest: " + digest.to_string() + "\r\n");
+  });
+  UpstreamRig rig(options_for({server.url()}));
+  auto outcome = rig.manifest("a/b", "1");
+  ASSERT_TRUE(ok(outcome));
+  ASSERT_TRUE(std::get<Manifest>(outcome).unread);
+  const auto read = read_large(std::get<Manifest>(std::move(outcome)));
+  ASSERT_TRUE(ok(read));
+  EXPECT_FALSE(std::get<Manifest>(read).unread);
+  EXPECT_EQ(std::get<Manifest>(read).digest, base::digest_of(bytes)) << "by tag, its sha256";
+  EXPECT_EQ(std::get<Manifest>(read).media_type, "application/vnd.oci.image.manifest.v1+json");
+
+  bytes = std::string(kReadOnLoop, '<') + "html>";
+  EXPECT_EQ(failure_of(rig.manifest("a/b", base::digest_of(bytes).to_string())).kind, Kind::bad_answer)
+      << "what is no JSON at all is seen at once: another URL may do better";
+  bytes = "{" + std::string(kReadOnLoop, '[');
+  auto broken = rig.manifest("a/b", base::digest_of(bytes).to_string());
+  ASSERT_TRUE(ok(broken));
+  EXPECT_EQ(failure_of(read_large(std::get<Manifest>(std::move(broken)))).kind, Kind::bad_answer);
+}
+
 TEST(GetManifest, EndlessBodyIsCutAtTheLimit) {
   ScriptedServer server([](const Seen&, Connection& c) {
     c.send("HTTP/1.1 200 OK\r\n\r\n");

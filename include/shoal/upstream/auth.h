@@ -43,6 +43,7 @@ struct TokenWant {
 };
 // The scope is always ours: some registries (ghcr.io) challenge with a placeholder.
 [[nodiscard]] TokenWant make_token_want(const AuthChallenge& challenge, std::string_view registry_url,
-                                        std::string_view repository, const UpstreamOptions& options);
+                                        std::string_view repository, const UpstreamOptions& options,
+                                        std::string_view actions = "pull");
 
 }  // namespace shoal::upstream
