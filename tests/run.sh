@@ -51,7 +51,6 @@ build=$repo/build${sanitizer:+-$sanitizer}
 mkdir -p "$build"
 log=$build/build.log
 options=(-DBUILD_TESTING=ON -DSHOAL_SANITIZE="$sanitizer"
-  ${sanitizer:+-DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1 -g1"} # a third less to compile, and better traces
   -DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache "${defines[@]}")
 [ -f "$build/CMakeCache.txt" ] || options+=(-G Ninja)
 started=$SECONDS
