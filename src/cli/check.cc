@@ -29,7 +29,7 @@ int check(const CheckFlags& flags) {
     return loaded.settings ? kFine : kFailed;
   }
   print_errors(loaded.errors);
-  print_errors(loaded.warnings);
+  for (const auto& warning : loaded.warnings) std::fprintf(stderr, "warning: %s\n", warning.c_str());
   if (!loaded.settings) return kFailed;
   if (flags.print) {
     std::fputs(app::settings_text(loaded.values).c_str(), stdout);

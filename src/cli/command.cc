@@ -42,7 +42,10 @@ base::Result<std::string> admin_url(const NodeFlags& flags) {
 void add_config_flags(CLI::App& command, ConfigFlags& flags) {
   command.add_option("--config", flags.file, "Configuration file (else $SHOAL_CONFIG, else /etc/shoal/shoal.yml)");
   command.add_option("--set", flags.set, "Overrides one key: --set storage.path=/x (may be repeated)")
-      ->allow_extra_args(false);
+      ->allow_extra_args(false)
+      ->check([](const std::string& given) {  // CLI11 wants what is wrong with it, or nothing
+        return given.find('=') == std::string::npos || given.front() == '=' ? "'" + given + "' is not KEY=VALUE" : "";
+      });
 }
 
 std::string find_config(const ConfigFlags& flags) {

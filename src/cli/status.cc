@@ -45,7 +45,8 @@ void print(const json& status) {
     out += "\n";
   }
   if (const auto site = status.value("site", json::object()); !site.empty()) {
-    out += format("site: {} neighbours known, as {}\n", number(site, "peers"), text(site, "url"));
+    const auto peers = number(site, "peers");
+    out += format("site: {} neighbour{} known, as {}\n", peers, peers == 1 ? "" : "s", text(site, "url"));
     for (const auto& tracker : site.value("trackers", json::array())) {
       const auto error = text(tracker, "last_error");
       out += format("tracker {}: {}{}\n", text(tracker, "url"), tracker.value("ok", false) ? "ok" : "NO ANSWER",

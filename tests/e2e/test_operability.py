@@ -4,6 +4,7 @@ import json
 import os
 import re
 import stat
+import subprocess
 import time
 import unittest
 
@@ -293,11 +294,19 @@ class TestCommands(OperatorCase):
         self.mirror.cli("check", "--config", os.path.join(here, "..", "..", "conf", "shoal.yml"))
 
     def test_set_and_environment_override_the_file(self):
-        text = self.mirror.cli("check", "--config", self.mirror.config_file, "--set", "storage.max_size=nonsense",
-                               check=False)
-        del text
         output = self.fails(1, "check", "--config", self.mirror.config_file, "--set", "storage.max_size=nonsense")
         self.assertIn("storage.max_size", output)
+
+    def test_set_without_a_value_is_wrong_use(self):
+        for given in ("storage.max_size", "=1GiB"):
+            output = self.fails(2, "check", "--config", self.mirror.config_file, "--set", given)
+            self.assertIn("'%s' is not KEY=VALUE" % given, output)
+
+    def test_check_tells_warnings_from_errors(self):
+        outcome = subprocess.run([os.environ["SHOAL_BIN"], "check", "--config", self.mirror.config_file, "--set",
+                                  "registry.gc_grace=1s"], capture_output=True, text=True, timeout=20)
+        self.assertEqual(outcome.returncode, 0, outcome.stderr)
+        self.assertRegex(outcome.stderr, "(?m)^warning: .*gc_grace")
 
     def test_passwords_are_not_shown(self):
         path = os.path.join(self.dir, "secret")
