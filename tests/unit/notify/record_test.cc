@@ -75,7 +75,8 @@ TEST(Record, EveryFlippedByteOfAFrameIsNoticed) {
     damaged[i] = static_cast<char>(damaged[i] ^ 0x10);
     EXPECT_FALSE(parse_frame(damaged)) << i;
   }
-  const auto sound = parse_frame(frame + "more");
+  const auto longer = frame + "more";  // the payload is part of it
+  const auto sound = parse_frame(longer);
   ASSERT_TRUE(sound);
   EXPECT_EQ(sound->sequence, 7U);
   EXPECT_EQ(sound->payload, "payload");
