@@ -17,12 +17,13 @@ Without a suite: everything CTest knows (unit, contract, crash, e2e and conforma
                Without `unit` or `e2e` beside it: the unit tests and those e2e tests that carry the label `sanitize`
   fuzz         a short run of every fuzz target (tests/fuzz/run.sh; built in build-fuzz/)
 
-  -R REGEX     only tests whose name matches; -L REGEX: only those whose label does (both as in ctest)
+  -R REGEX     only tests whose name matches; -L REGEX: only those whose label does (both as in ctest). With a
+               sanitizer the unit tests of a module are one test, unit.http; single ones: --gtest_filter of its program
   -j N         tests at once (default: one per processor); e2e tests that need the machine alone say so themselves
   -D...        passed to CMake
   --list       build, then list the tests instead of running them
 
-Examples: tests/run.sh            tests/run.sh unit -R 'unit.http'        tests/run.sh tsan e2e -R collapse
+Examples: tests/run.sh            tests/run.sh unit -R 'unit.http'        tests/run.sh tsan e2e -R cold_flow
 TEXT
 }
 
