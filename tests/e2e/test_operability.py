@@ -70,6 +70,7 @@ class TestEndpoints(OperatorCase):
         self.assertGreaterEqual(grown("shoal_sent_bytes_total"), 2 * size)
         self.assertEqual(grown("shoal_upstream_blob_bytes_total"), size)
         self.assertEqual(grown("shoal_fills_total"), 3)
+        procs.wait_until(lambda: grown("shoal_fills_published_total") >= 3, 5, "every blob to be published")
         self.assertEqual(grown("shoal_fills_published_total"), 3)
         self.assertGreaterEqual(grown('shoal_cache_outcomes_total{outcome="hit'), 0)
         self.assertGreaterEqual(grown("shoal_request_seconds_count"), 8)
