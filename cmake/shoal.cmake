@@ -48,7 +48,7 @@ endif()
 
 # What only finds bugs is compiled several files at a time: a third of the time, and CI builds it twice more from
 # nothing. The other build keeps the files apart, so that each goes on including what it uses.
-if(SHOAL_SANITIZE OR SHOAL_FUZZ)
+if(SHOAL_SANITIZE)
   set(CMAKE_UNITY_BUILD ON)
   set(CMAKE_UNITY_BUILD_BATCH_SIZE 6)
   add_compile_options(-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=) # or ccache would know nothing in another clone
