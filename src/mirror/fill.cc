@@ -120,7 +120,7 @@ void Fill::join(FillSource other) {
   const bool listening = state_now_ == State::asking || (state_now_ == State::streaming && !ended_ && !paused_);
   if (silent && listening && !failed_over_) {
     failed_over_ = true;
-    call_.cancel();
+    stop_reading();
     flush();
     parts_.probe.fill_retried(source().registry, "silence");
     ++attempt_;
@@ -214,9 +214,12 @@ fetch::Flow Fill::on_data(std::string_view bytes) {
 }
 
 void Fill::on_end(std::optional<upstream::Failure> failure) {
-  call_.cancel();
+  if (held_ && !failure) {
+    held_->ended = true;
+    return;
+  }
+  stop_reading();
   if (site_) site_->cancel();
-  paused_ = false;
   ended_ = true;
   flush();
   const auto size = state_->size();
@@ -271,7 +274,7 @@ void Fill::retry(upstream::Failure failure) {
 // The current source is no use. Others go on without it, and those who asked in its name, if it never said that it has
 // the blob, hear what it said.
 void Fill::drop_source(Refusal refusal) {
-  call_.cancel();  // what it would still say is no word of the next source
+  stop_reading();  // what it would still say is no word of the next source
   if (site_) site_->cancel();
   if (sources_.size() == 1) return give_up(std::move(refusal));
   const auto& dropped = source();
@@ -324,7 +327,7 @@ void Fill::abandon() {
 
 void Fill::finish() {
   enter(State::finished);
-  call_.cancel();
+  stop_reading();
   if (site_) site_->leave();
   timer_.cancel();
   lingering_.cancel();

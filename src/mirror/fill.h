@@ -99,6 +99,9 @@ class Fill final : private upstream::BlobSink, private SiteSupply::Taker {
   [[nodiscard]] std::shared_ptr<store::PieceWriter> piece_file() override;
   void absorbed(std::uint64_t end, const base::Result<std::uint64_t>& result);
   void wait_for_swarm();
+  fetch::Flow hold(std::string_view bytes, Origin from);
+  void let_go();
+  void stop_reading();
   void ask_upstream();
   void prove_beside();
   void started(std::optional<std::uint64_t> total);
@@ -161,6 +164,13 @@ class Fill final : private upstream::BlobSink, private SiteSupply::Taker {
   bool from_site_ = false;            // what failed last was a neighbour, not upstream
   std::uint64_t upstream_bytes_ = 0;  // all that it sent, in vain or not
   std::unique_ptr<Proof> proof_;
+  // What came of a transfer that waits until a neighbour has brought what comes first.
+  struct Held {
+    std::string bytes;  // from received_ on
+    Origin from;
+    bool ended = false;  // nothing follows
+  };
+  std::optional<Held> held_;
   base::Timer timer_;
   base::Timer lingering_;  // armed while gathered_ waits for more
   base::SteadyTime last_flush_{};

@@ -8,7 +8,8 @@
 namespace shoal::mirror {
 namespace {
 
-constexpr std::uint64_t kSkipAtMost = 1 << 20;  // of what upstream sends in vain
+constexpr std::uint64_t kSkipAtMost = 1 << 20;        // of what upstream sends in vain
+constexpr std::chrono::milliseconds kHeldFor{1'000};  // what a neighbour brings, it has brought by then
 
 }  // namespace
 
@@ -50,8 +51,7 @@ void Fill::on_lease_lost() {
   const bool fetching_now = state_now_ == State::asking || (state_now_ == State::streaming && !ended_ && !follows());
   if (!fetching_now || !call_.running()) return;
   obs::info(obs::Category::mirror, "{}: another node of the site fetches it now", subject());
-  call_.cancel();
-  paused_ = false;
+  stop_reading();
   flush();
   ++attempt_;
   ask();
@@ -72,18 +72,19 @@ void Fill::on_swarm_bytes(std::uint64_t end) {
   writing_.push_back(std::make_shared<const std::string>());  // its turn among the appends
   file_->absorb(end, [this, end](const base::Result<std::uint64_t>& result) { absorbed(end, result); });
   if (state_->size() == end) {
-    call_.cancel();
+    stop_reading();
     site_->cancel();
     timer_.cancel();
-    paused_ = false;
     ended_ = true;
     if (!started_) started(end);
     return enter(State::streaming);
   }
-  if (skip_ > kSkipAtMost && call_.running()) {  // upstream would send what is here already
+  const auto in_vain = skip_ - std::min<std::uint64_t>(skip_, held_ ? held_->bytes.size() : 0);
+  if (in_vain > kSkipAtMost && call_.running()) {  // upstream would send what is here already
     skip_ = 0;
-    wait_for_swarm();
+    return wait_for_swarm();
   }
+  if (held_) let_go();
 }
 
 void Fill::on_site_corrupt(std::string why) {
@@ -109,11 +110,43 @@ void Fill::absorbed(std::uint64_t end, const base::Result<std::uint64_t>& result
   check();
 }
 
-// What upstream sends now, a neighbour is bringing or has brought; it is on its way to us.
-void Fill::wait_for_swarm() {
-  call_.cancel();
-  site_->cancel();
+// What is being sent now, a neighbour has brought, and says so when all before it is on the disk. The transfer waits
+// for that. A little is then read over: to break off and ask anew costs a round trip, and what is on its way all the
+// same.
+fetch::Flow Fill::hold(std::string_view bytes, Origin from) {
+  held_ = Held{std::string(bytes), from};
   paused_ = false;
+  flush();
+  timer_ = parts_.loop.schedule(kHeldFor, [this] { wait_for_swarm(); });
+  return fetch::Flow::pause;
+}
+
+void Fill::let_go() {
+  timer_.cancel();
+  const auto held = *std::exchange(held_, std::nullopt);
+  const auto flow = take(held.bytes, held.from);
+  if (state_now_ != State::streaming || ended_) return;
+  if (held_) {
+    held_->ended = held.ended;
+    return;
+  }
+  if (held.ended) return on_end(std::nullopt);
+  if (flow == fetch::Flow::pause) return;  // resume_if_room() goes on
+  if (call_.running()) call_.resume();
+  if (site_) site_->resume();
+}
+
+// Upstream's transfer is over, whatever it would still say.
+void Fill::stop_reading() {
+  call_.cancel();
+  paused_ = false;
+  held_.reset();
+}
+
+// What upstream sends now, a neighbour has brought; it goes on behind that.
+void Fill::wait_for_swarm() {
+  stop_reading();
+  site_->cancel();
   flush();
   enter(State::waiting);
   timer_ = parts_.loop.schedule(kSiteAgain, [this] { ask(); });

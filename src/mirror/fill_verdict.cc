@@ -53,12 +53,11 @@ void Fill::start_over(std::string why, WhoWasWrong who) {
   }
   enter(State::restarting);
   const bool with_neighbours = who != WhoWasWrong::whoever_sent_it || site_brought();
-  call_.cancel();
+  stop_reading();
   timer_.cancel();
   lingering_.cancel();
   gathered_.clear();
   pending_failure_.reset();
-  paused_ = false;
   const bool by_pieces = site_ && site_->swarming();
   if (site_) {
     site_->cancel();

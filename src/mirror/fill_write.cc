@@ -27,15 +27,13 @@ fetch::Flow Fill::take(std::string_view bytes, Origin from) {
   if (more_than_all) bytes = bytes.substr(0, *size - received_);
   const auto wanted = received_ + bytes.size();
   const auto free_to = site_ ? site_->claim(received_, wanted) : wanted;
-  bytes = bytes.substr(0, free_to - received_);
+  const auto rest = bytes.substr(free_to - received_);
+  bytes.remove_suffix(rest.size());
   if (gathered_from_ != from) state_->came(received_, std::exchange(gathered_from_, from));
   received_ += bytes.size();
   if (gathered_.empty()) gathered_.reserve(std::min<std::uint64_t>(kBatch + bytes.size(), size.value_or(kBatch)));
   gathered_.append(bytes);
-  if (free_to < wanted) {
-    wait_for_swarm();
-    return fetch::Flow::go_on;
-  }
+  if (free_to < wanted) return hold(rest, from);
   if (more_than_all) {  // whatever follows, the digest decides on what there should be
     on_end(std::nullopt);
     return fetch::Flow::go_on;
@@ -117,6 +115,7 @@ void Fill::stop_keeping(std::string_view why) {
   if (site_) site_->no_more_swarm();
   file_->discard();  // what is there stays readable until the last reader let go of it
   obs::warn(obs::Category::mirror, "{} is passed on without being kept: {}", subject(), why);
+  if (held_) timer_ = parts_.loop.schedule(std::chrono::milliseconds(0), [this] { let_go(); });
 }
 
 // Only while nothing has been received: a hash cannot change horses.

@@ -12,7 +12,7 @@ constexpr std::chrono::milliseconds kNobodyYet{100};
 constexpr std::chrono::milliseconds kLeastWatch{10};
 constexpr unsigned kMostCrossings = 600;  // a minute
 constexpr std::chrono::milliseconds kSwarmTurn{100};
-constexpr std::chrono::milliseconds kLeftovers{1'000};  // what neighbours have of it, they bring within that time
+constexpr std::chrono::milliseconds kGleaning{1'000};  // what neighbours have of it, they bring within that time
 
 std::string words_of(const p2p::Advice& advice) {
   if (std::holds_alternative<p2p::Fetch>(advice)) return "fetch";
@@ -79,15 +79,14 @@ void SiteSupply::advised(p2p::Ticket::Answer answer) {
   follow(std::get<p2p::Follow>(answer.advice));
 }
 
-// What others have of it, of a fetch before ours, comes first: upstream need not send that again.
+// What others have of it, of a fetch before ours, comes first: upstream need not send that again. Once in a turn: what
+// they did not bring while they were waited for, they do not have.
 void SiteSupply::own_turn(std::string fall_back) {
   const bool led = std::exchange(leading_, fall_back.empty());
-  if (leading_ && !led) {
-    last_progress_ = loop_.now();
-    if (join_swarm()) swarm_->lead();
-  }
-  const auto waits = [this] { return swarm_ && swarm_->expects(from_) && loop_.now() - last_progress_ < kLeftovers; };
-  if (waits()) {
+  if (leading_ && !led && join_swarm()) swarm_->lead();
+  if (!gleaned_ || (leading_ && !led)) gleaned_ = loop_.now();
+  gleaning_ = swarm_ && swarm_->expects(from_) && loop_.now() - *gleaned_ < kGleaning;
+  if (gleaning_) {
     if (ticket_) ticket_->progress();
     timer_ = loop_.schedule(kSwarmTurn, [this, fall_back = std::move(fall_back)] { own_turn(fall_back); });
     return;
@@ -118,6 +117,7 @@ void SiteSupply::watch_lease() {
 
 void SiteSupply::follow(const p2p::Follow& advice) {
   leading_ = false;
+  gleaned_.reset();
   std::vector<p2p::NodeInfo> sources;
   const auto take = [&, avoid = avoided()](const p2p::NodeInfo& node) {
     const bool no = std::find(avoid.begin(), avoid.end(), node.id) != avoid.end();
@@ -221,6 +221,7 @@ void SiteSupply::on_swarm_start(const p2p::NodeInfo& author, bool proven) {
 
 void SiteSupply::on_swarm_bytes(std::uint64_t end) {
   last_progress_ = loop_.now();
+  if (gleaning_) gleaned_ = last_progress_;
   brought_ = std::max(brought_, end);
   from_ = std::max(from_, end);
   avoid_.clear();
@@ -317,6 +318,7 @@ void SiteSupply::cancel() {
   ++question_;
   call_.reset();
   in_swarm_ = false;
+  gleaning_ = false;
   timer_.cancel();
 }
 

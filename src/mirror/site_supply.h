@@ -114,7 +114,8 @@ class SiteSupply final : private p2p::PeerSink, private p2p::SwarmTaker {
   std::uint64_t from_ = 0;
   std::string repository_;
   base::SteadyTime last_progress_;
-  unsigned crossings_ = 0;  // waits in a row for a node of our zone that gets it from another
+  std::optional<base::SteadyTime> gleaned_;  // our turn began, or what neighbours had of another's fetch came
+  unsigned crossings_ = 0;                   // waits in a row for a node of our zone that gets it from another
   base::Timer timer_;
   std::uint64_t question_ = 0;  // whose answer counts; older ones come for nobody
   bool distrusted_ = false;
@@ -128,6 +129,7 @@ class SiteSupply final : private p2p::PeerSink, private p2p::SwarmTaker {
   bool swarm_began_ = false;            // ... and an author answered
   bool swarmless_ = false;              // the swarm is no use for this fill
   bool leading_ = false;                // this node is the site's fetcher
+  bool gleaning_ = false;               // it waits for what neighbours have of another's fetch
   bool through_ = false;                // what is followed are nodes that are getting it themselves
   bool through_failed_ = false;         // they brought nothing: not again before bytes came
   bool over_http_ = false;              // the next time, since those that were asked know of no swarm

@@ -175,6 +175,7 @@ void SwarmedBlob::set_leading(bool leading) {
 
 void SwarmedBlob::advance(std::uint64_t end) {
   advanced_ = std::max(advanced_, std::min(end, size_));
+  move_on();  // peers may have brought what follows
   hash_on();
 }
 

@@ -43,7 +43,8 @@ void FakeBlobCall::run() {
     {
       const std::lock_guard lock(mutex_);
       scheduled_ = false;
-      if (paused_ || steps_.empty() || sink_ == nullptr) return;
+      if (steps_.empty() || sink_ == nullptr) return;
+      if (paused_ && steps_.front().kind != Step::Kind::end) return;
       scheduled_ = true;  // add() in a callback need not post again
       sink = sink_;
       step = std::move(steps_.front());

@@ -24,7 +24,8 @@
 
 namespace shoal::test {
 
-// One get_blob as the test sees it. The steps reach the sink on the loop, in order, waiting while it is paused.
+// One get_blob as the test sees it. The steps reach the sink on the loop, in order, waiting while it is paused; an end
+// does not wait, as one does not that libcurl has read with the last bytes.
 class FakeBlobCall : public std::enable_shared_from_this<FakeBlobCall> {
  public:
   FakeBlobCall(base::Loop& loop, std::string repository, base::Digest digest, std::uint64_t offset,
