@@ -1,37 +1,10 @@
 #include "json.h"
 
 #include "shoal/base/format.h"
+#include "shoal/base/json_bounds.h"
 
 namespace shoal::p2p {
 namespace {
-
-// A linear pass in front of the real parser; brackets and commas bound what it can allocate. On broken JSON the counts
-// mean nothing, but then the parser refuses it.
-bool within_bounds(std::string_view text) {
-  int depth = 0;
-  std::size_t values = 1;
-  bool in_string = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\') {
-        ++i;
-      } else if (c == '"') {
-        in_string = false;
-      }
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '{' || c == '[') {
-      ++values;
-      if (++depth > kMaxJsonDepth) return false;
-    } else if (c == '}' || c == ']') {
-      --depth;
-    } else if (c == ',') {
-      ++values;
-    }
-  }
-  return values <= kMaxJsonValues;
-}
 
 base::Error invalid(const char* why) { return {base::ErrorKind::invalid, why}; }
 
@@ -39,7 +12,8 @@ base::Error invalid(const char* why) { return {base::ErrorKind::invalid, why}; }
 
 base::Result<nlohmann::json> parse_object(std::string_view text) {
   if (text.size() > kMaxBody) return invalid("the body is larger than 256 KiB");
-  if (!within_bounds(text)) return invalid("the body is nested too deeply or has too many values");
+  if (!base::json_within(text, {kMaxJsonDepth, kMaxJsonValues}))
+    return invalid("the body is nested too deeply or has too many values");
   auto value = nlohmann::json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
   if (value.is_discarded() || !value.is_object()) return invalid("the body is not a JSON object");
   return value;

@@ -1,37 +1,10 @@
 #include "json.h"
 
+#include "shoal/base/json_bounds.h"
 #include "text.h"
 
 namespace shoal::registry {
 namespace {
-
-// A linear pass in front of the real parser; brackets and commas bound what it can allocate. On broken JSON the counts
-// mean nothing, but then the parser refuses it.
-bool within_bounds(std::string_view text) {
-  int depth = 0;
-  std::size_t values = 1;
-  bool in_string = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\') {
-        ++i;
-      } else if (c == '"') {
-        in_string = false;
-      }
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '{' || c == '[') {
-      ++values;
-      if (++depth > kMaxJsonDepth) return false;
-    } else if (c == '}' || c == ']') {
-      --depth;
-    } else if (c == ',') {
-      ++values;
-    }
-  }
-  return values <= kMaxJsonValues;
-}
 
 const nlohmann::json* member(const nlohmann::json& object, const char* name) {
   if (!object.is_object()) return nullptr;
@@ -42,7 +15,7 @@ const nlohmann::json* member(const nlohmann::json& object, const char* name) {
 }  // namespace
 
 std::optional<nlohmann::json> parse_json(std::string_view text) {
-  if (!within_bounds(text)) return std::nullopt;
+  if (!base::json_within(text, {kMaxJsonDepth, kMaxJsonValues})) return std::nullopt;
   auto value = nlohmann::json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
   if (value.is_discarded()) return std::nullopt;
   return value;
