@@ -112,29 +112,23 @@ ContentRemoval::Look ContentRemoval::look_for_tags(const Txn& txn) {
 }
 
 ContentRemoval::Look ContentRemoval::look_for_parents(const Txn& txn) {
-  const auto prefix = format::repository_prefix(repository_);
-  const IndexView view(txn);
-  auto cursor = txn.cursor(Table::links);
-  std::size_t rows = 0, bytes = 0;
-  for (bool more = cursor.seek(from_); more && cursor.key().starts_with(prefix); more = cursor.next()) {
-    from_ = cursor.key();
-    if (rows++ == kLinksPerStep || bytes > kBytesPerStep) return Look::more;
-    const auto link = format::decode_link(cursor.value());
-    const auto holder =
-        link && link->manifest ? format::parse_digest_key(cursor.key().substr(prefix.size())) : std::nullopt;
-    if (!holder || parents_.contains(*holder)) continue;
-    const auto manifest = view.manifest(*holder);
-    if (!manifest) continue;
-    bytes += manifest->record.bytes->size();
-    const auto is_parent = [&manifest](const base::Digest& child) { return names(*manifest->record.bytes, child); };
-    if (!std::any_of(parents_.begin(), parents_.end(), is_parent)) continue;
+  return look_at_manifests(txn, [this](const base::Digest& holder, const std::string& bytes) {
+    const auto is_parent = [&bytes](const base::Digest& child) { return names(bytes, child); };
+    if (parents_.contains(holder) || !std::any_of(parents_.begin(), parents_.end(), is_parent)) return Look::done;
     more_parents_ = true;
-    parents_.insert(*holder);
-  }
-  return Look::done;
+    parents_.insert(holder);
+    return Look::done;
+  });
 }
 
 ContentRemoval::Look ContentRemoval::look_for_users(const Txn& txn) {
+  return look_at_manifests(txn, [this](const base::Digest&, const std::string& bytes) {
+    return names(bytes, digest_) ? Look::needed : Look::done;
+  });
+}
+
+ContentRemoval::Look ContentRemoval::look_at_manifests(
+    const Txn& txn, const std::function<Look(const base::Digest&, const std::string&)>& look) {
   const auto prefix = format::repository_prefix(repository_);
   const IndexView view(txn);
   auto cursor = txn.cursor(Table::links);
@@ -148,7 +142,7 @@ ContentRemoval::Look ContentRemoval::look_for_users(const Txn& txn) {
     const auto manifest = holder ? view.manifest(*holder) : std::nullopt;
     if (!manifest) continue;
     bytes += manifest->record.bytes->size();
-    if (names(*manifest->record.bytes, digest_)) return Look::needed;
+    if (const auto seen = look(*holder, *manifest->record.bytes); seen != Look::done) return seen;
   }
   return Look::done;
 }

@@ -4,6 +4,7 @@
 // then it looks again. So what it saw is true in the transaction.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_set>
@@ -33,6 +34,9 @@ class ContentRemoval : public std::enable_shared_from_this<ContentRemoval> {
   [[nodiscard]] Look look_for_tags(const Txn& txn);
   [[nodiscard]] Look look_for_parents(const Txn& txn);
   [[nodiscard]] Look look_for_users(const Txn& txn);
+  // At each manifest of the repository, from from_ on, as long as that says `done`.
+  [[nodiscard]] Look look_at_manifests(
+      const Txn& txn, const std::function<Look(const base::Digest& holder, const std::string& bytes)>& look);
   void remove(Core& core);
 
   const std::string repository_;

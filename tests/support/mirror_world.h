@@ -17,6 +17,9 @@
 
 namespace shoal::test {
 
+inline const mirror::Target kApp{"docker.io", "library/app"};
+inline const mirror::Target kOther{"docker.io", "library/other"};
+
 inline std::string some_bytes(std::size_t size, unsigned seed = 1) {
   std::string bytes(size, '\0');
   std::uint32_t x = seed * 2654435761U + 1;

@@ -10,8 +10,8 @@
 #include "shoal/admin/admin.h"
 #include "shoal/net/event_loop.h"
 #include "support/fake_loop.h"
+#include "support/open_store.h"
 #include "support/recording_events.h"
-#include "support/temp_dir.h"
 
 namespace shoal::admin {
 
@@ -75,12 +75,7 @@ class Catcher final : public http::Responder::Target {
 class Handlers : public ::testing::Test {
  protected:
   Handlers() {
-    store::StoreOptions options;
-    options.path = dir_.file("store");
-    options.min_free = 0;
-    auto opened = store::Store::open(options, disk_, clock_);
-    if (!opened.ok()) throw std::runtime_error(opened.error().message());
-    store_ = std::move(*opened);
+    store_ = test::open_store(dir_, disk_, clock_);
     handler_ = std::make_unique<AdminHandler>(parts(), std::vector<std::string>{});
   }
   Parts parts() { return {loop_, pool_, *store_, metrics_, node_, &events_}; }
@@ -90,6 +85,26 @@ class Handlers : public ::testing::Test {
     auto result = done.get_future();
     store_->commit(std::move(writes), disk_, [&done](base::Result<void> r) { done.set_value(r.ok()); });
     ASSERT_TRUE(result.get());
+  }
+
+  // As a client's push does it.
+  base::Digest push(const std::string& repository, const std::string& type, const std::string& bytes,
+                    std::vector<std::string> tags) {
+    store::ManifestPush push{.repository = repository,
+                             .digest = base::digest_of(bytes),
+                             .media_type = type,
+                             .bytes = std::make_shared<const std::string>(bytes),
+                             .tags = std::move(tags),
+                             .needed = {},
+                             .subject = {},
+                             .descriptor = {},
+                             .fixed_tags = {}};
+    std::promise<bool> done;
+    auto result = done.get_future();
+    const auto digest = push.digest;
+    store_->hosted().put_manifest(std::move(push), disk_, [&done](base::Result<void> r) { done.set_value(r.ok()); });
+    EXPECT_TRUE(result.get());
+    return digest;
   }
 
   // Runs pool and loop until the answer is there; the store's own threads may have a part in it.

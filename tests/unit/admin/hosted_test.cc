@@ -10,25 +10,8 @@ constexpr const char* kIndex = "application/vnd.oci.image.index.v1+json";
 
 class Hosted : public Handlers {
  protected:
-  std::string push(const std::string& repository, const std::string& type, const std::string& bytes,
-                   std::vector<std::string> tags) {
-    store::ManifestPush push{.repository = repository,
-                             .digest = base::digest_of(bytes),
-                             .media_type = type,
-                             .bytes = std::make_shared<const std::string>(bytes),
-                             .tags = std::move(tags),
-                             .needed = {},
-                             .subject = {},
-                             .descriptor = {},
-                             .fixed_tags = {}};
-    std::promise<bool> done;
-    auto result = done.get_future();
-    store_->hosted().put_manifest(push, disk_, [&done](base::Result<void> r) { done.set_value(r.ok()); });
-    EXPECT_TRUE(result.get());
-    return push.digest.to_string();
-  }
   std::string push_image(const std::string& repository, const std::string& name, std::vector<std::string> tags) {
-    return push(repository, kImage, image(name), std::move(tags));
+    return push(repository, kImage, image(name), std::move(tags)).to_string();
   }
   static std::string image(const std::string& name) {
     return R"({"schemaVersion":2,"mediaType":")" + std::string(kImage) +
@@ -85,7 +68,7 @@ TEST_F(Hosted, ATagGoesAloneAndItsManifestStays) {
 TEST_F(Hosted, ARepositoryGoesWithItsManifestsAndThoseOfItsPlatforms) {
   const auto amd = push_image("team/app", "amd", {});
   const auto arm = push_image("team/app", "arm", {});
-  const auto index = push("team/app", kIndex, index_of({image("amd"), image("arm")}), {"1", "latest"});
+  const auto index = push("team/app", kIndex, index_of({image("amd"), image("arm")}), {"1", "latest"}).to_string();
   const auto lone = push_image("team/app", "lone", {"2"});
   const auto other = push_image("team/other", "amd", {"1"});
   const auto response = remove("team/app");
@@ -163,7 +146,7 @@ TEST_F(Hosted, ManyTagsGoInSteps) {
 
 TEST_F(Hosted, APinReachesEverythingTheManifestLeadsTo) {
   const auto child = push_image("team/app", "amd", {});
-  const auto index = push("team/app", kIndex, index_of({image("amd")}), {"1"});
+  const auto index = push("team/app", kIndex, index_of({image("amd")}), {"1"}).to_string();
   const auto pin = [this](http::Method method, const std::string& digest) {
     return ask(*handler_, method, "/api/v1/pins/" + digest);
   };

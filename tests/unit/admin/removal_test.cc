@@ -14,23 +14,8 @@ class DryRemoval : public Handlers {
            R"(","config":{"mediaType":"application/octet-stream","digest":")" + base::digest_of(layer).to_string() +
            R"(","size":)" + std::to_string(size) + R"(},"layers":[]})";
   }
-  base::Digest push(const std::string& repository, const std::string& layer, std::vector<std::string> tags) {
-    const auto bytes = image(layer, layer.size());
-    store::ManifestPush push{.repository = repository,
-                             .digest = base::digest_of(bytes),
-                             .media_type = kImage,
-                             .bytes = std::make_shared<const std::string>(bytes),
-                             .tags = std::move(tags),
-                             .needed = {},
-                             .subject = {},
-                             .descriptor = {},
-                             .fixed_tags = {}};
-    std::promise<bool> done;
-    auto result = done.get_future();
-    const auto digest = push.digest;
-    store_->hosted().put_manifest(std::move(push), disk_, [&done](base::Result<void> r) { done.set_value(r.ok()); });
-    EXPECT_TRUE(result.get());
-    return digest;
+  base::Digest push_image(const std::string& repository, const std::string& layer, std::vector<std::string> tags) {
+    return push(repository, kImage, image(layer, layer.size()), std::move(tags));
   }
   base::Digest mirror(const std::string& repository, const std::string& layer, const std::vector<std::string>& tags) {
     const auto bytes = image(layer, layer.size());
@@ -73,7 +58,7 @@ TEST_F(DryRemoval, OfAMirroredRepositoryCountsAndChangesNothing) {
 }
 
 TEST_F(DryRemoval, OfAHostedTagAsksWhatCollectionsWouldTake) {
-  const auto digest = push("team/app", "layer", {"1", "latest"});
+  const auto digest = push_image("team/app", "layer", {"1", "latest"});
   node_.forecast = GcForecast{.now = {.manifests_removed = 1, .blobs_removed = 1, .bytes_freed = 10},
                               .in_time = {.manifests_removed = 3, .blobs_removed = 2, .bytes_freed = 110},
                               .grace = std::chrono::hours(24)};
@@ -98,7 +83,7 @@ TEST_F(DryRemoval, OfAHostedTagAsksWhatCollectionsWouldTake) {
 }
 
 TEST_F(DryRemoval, OfAHostedRepositoryNamesAllItsManifests) {
-  const auto one = push("team/app", "layer", {"1", "latest"}), two = push("team/app", "other", {"2"});
+  const auto one = push_image("team/app", "layer", {"1", "latest"}), two = push_image("team/app", "other", {"2"});
   const auto reply = foresee("images/team/app?dry_run=1");
   EXPECT_EQ(reply["tags"], 3);
   EXPECT_EQ(reply["manifests"], 2);
@@ -111,7 +96,7 @@ TEST_F(DryRemoval, OfAHostedRepositoryNamesAllItsManifests) {
 }
 
 TEST_F(DryRemoval, IsRefusedAsTheRemovalIs) {
-  push("team/app", "layer", {"1"});
+  push_image("team/app", "layer", {"1"});
   mirror("docker.io/library/nginx", "layer", {"1"});
   const auto layer = base::digest_of("not here").to_string();
   for (const std::string what : {"images/team/app?tag=9", "images/docker.io/library/nginx?tag=9", "images/no/such?",
@@ -164,7 +149,7 @@ TEST_F(DryRemoval, OfAReadOnlyStoreIsRefusedAsTheRemovalIs) {
 }
 
 TEST_F(DryRemoval, NoMisspeltOneIsInEarnest) {
-  push("team/app", "layer", {"1"});
+  push_image("team/app", "layer", {"1"});
   for (const std::string mistake : {"?dryrun=1", "?dry_run=yes", "?dry_run", "?dry_run=", "?tag=1&dry-run=1",
                                     "?dry_run=1&dry_run=0", "?tag=1&tag=2", "?tag=&dry_run=1", "?tag=1&&dry_run=1"}) {
     EXPECT_EQ(remove("images/team/app" + mistake).status, 400) << mistake;

@@ -4,8 +4,8 @@
 
 #include "support/fake_loop.h"
 #include "support/hosted_rig.h"
+#include "support/open_store.h"
 #include "support/queue_loop.h"
-#include "support/temp_dir.h"
 
 namespace shoal::app {
 namespace {
@@ -18,14 +18,7 @@ class GarbageTest : public ::testing::Test {
     open();
     make();
   }
-  void open() {
-    store::StoreOptions options;
-    options.path = dir_.file("store");
-    options.min_free = 0;
-    auto opened = store::Store::open(options, pool_, clock_);
-    if (!opened.ok()) throw std::runtime_error(opened.error().message());
-    store_ = std::move(*opened);
-  }
+  void open() { store_ = test::open_store(dir_, pool_, clock_); }
   void make() {
     garbage_ = std::make_unique<Garbage>(*store_, loop_, clock_, metrics_);
     garbage_->set_options(24h, {}, {});

@@ -8,7 +8,7 @@
 #include <thread>
 
 #include "reload.h"
-#include "shoal/app/settings.h"
+#include "settings_text.h"
 #include "support/temp_dir.h"
 
 namespace shoal::app {
@@ -16,19 +16,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using obs::EventKind;
-
-LoadedSettings load(std::string_view yaml) {
-  SettingsSource source;
-  source.file = "shoal.yml";
-  source.environment = {};
-  return load_settings(source, yaml);
-}
-
-std::string all(const std::vector<std::string>& lines) {
-  std::string text;
-  for (const auto& line : lines) text += line + "\n";
-  return text;
-}
 
 std::string endpoint(const std::string& keys) { return "notifications: {endpoints: {ci: {" + keys + "}}}"; }
 const std::string kUrl = "url: \"http://127.0.0.1:9/hook\"";

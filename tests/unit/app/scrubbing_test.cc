@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "support/fake_loop.h"
+#include "support/open_store.h"
 #include "support/queue_loop.h"
-#include "support/temp_dir.h"
 
 namespace shoal::app {
 namespace {
@@ -13,14 +13,7 @@ using namespace std::chrono_literals;
 
 class ScrubbingTest : public ::testing::Test {
  protected:
-  ScrubbingTest() {
-    store::StoreOptions options;
-    options.path = dir_.file("store");
-    options.min_free = 0;
-    auto opened = store::Store::open(options, disk_, clock_);
-    if (!opened.ok()) throw std::runtime_error(opened.error().message());
-    store_ = std::move(*opened);
-  }
+  ScrubbingTest() { store_ = test::open_store(dir_, disk_, clock_); }
   std::uint64_t passes() { return metrics_.counter("shoal_scrub_passes_total", "").value(); }
 
   test::TempDir dir_;

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "routes.h"
+#include "settings_text.h"
 #include "support/temp_dir.h"
 
 namespace shoal::app {
@@ -14,22 +15,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-LoadedSettings load(std::string_view yaml, std::vector<std::string> overrides = {}) {
-  SettingsSource source;
-  source.file = "shoal.yml";
-  source.overrides = std::move(overrides);
-  source.environment = {};
-  return load_settings(source, yaml);
-}
-
 // CTest runs the tests in the top folder; __FILE__ may be relative to a build directory.
 std::filesystem::path reference_path() { return "conf/shoal.yml"; }
-
-std::string all(const std::vector<std::string>& lines) {
-  std::string text;
-  for (const auto& line : lines) text += line + "\n";
-  return text;
-}
 
 TEST(Settings, NothingConfiguredIsAMirrorOfDockerHubOnLoopback) {
   const auto loaded = load("");

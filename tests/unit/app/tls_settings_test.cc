@@ -2,26 +2,13 @@
 #include <gtest/gtest.h>
 
 #include "reload.h"
-#include "shoal/app/settings.h"
+#include "settings_text.h"
 
 namespace shoal::app {
 namespace {
 
-LoadedSettings load(std::string_view yaml, bool read_secrets = false) {
-  SettingsSource source;
-  source.file = "shoal.yml";
-  source.read_secrets = read_secrets;
-  return load_settings(source, yaml);
-}
-
-std::string all(const LoadedSettings& loaded) {
-  std::string text;
-  for (const auto& line : loaded.errors) text += line + "\n";
-  return text;
-}
-
 TEST(TlsSettings, none_is_the_default) {
-  const auto loaded = load("");
+  const auto loaded = load_without_secrets("");
   ASSERT_TRUE(loaded.settings);
   EXPECT_TRUE(loaded.settings->server.tls.cert_file.empty());
   EXPECT_TRUE(loaded.settings->server.plain_listen.empty());
@@ -45,7 +32,7 @@ TEST(TlsSettings, halves_are_refused) {
       {"server: {plain_listen: [nonsense]}", "server.plain_listen"},
   };
   for (const auto& c : cases) {
-    const auto loaded = load(c.yaml);
+    const auto loaded = load_without_secrets(c.yaml);
     EXPECT_FALSE(loaded.settings) << c.yaml;
     EXPECT_NE(all(loaded).find(c.says), std::string::npos) << c.yaml << ": " << all(loaded);
   }
@@ -53,16 +40,16 @@ TEST(TlsSettings, halves_are_refused) {
 
 TEST(TlsSettings, files_that_cannot_be_used_are_errors_where_they_are_read) {
   const char* yaml = "server: {tls: {cert: /no/such.pem, key: /no/such.key, client_ca: /c, client_auth: optional}}";
-  EXPECT_TRUE(load(yaml).settings);
-  const auto loaded = load(yaml, /*read_secrets=*/true);
+  EXPECT_TRUE(load_without_secrets(yaml).settings);
+  const auto loaded = load(yaml);
   EXPECT_FALSE(loaded.settings);
   EXPECT_NE(all(loaded).find("/no/such.pem"), std::string::npos) << all(loaded);
 }
 
 TEST(TlsSettings, renewal_applies_and_switching_needs_a_restart) {
-  const auto none = load("");
-  const auto one = load("server: {tls: {cert: a, key: b}}");
-  const auto two = load("server: {tls: {cert: c, key: d}}");
+  const auto none = load_without_secrets("");
+  const auto one = load_without_secrets("server: {tls: {cert: a, key: b}}");
+  const auto two = load_without_secrets("server: {tls: {cert: c, key: d}}");
   EXPECT_EQ(compare(one, two).applicable, (std::vector<std::string>{"server.tls.cert", "server.tls.key"}));
   EXPECT_EQ(compare(none, one).needs_restart, (std::vector<std::string>{"server.tls.cert", "server.tls.key"}));
   EXPECT_EQ(compare(one, none).needs_restart, (std::vector<std::string>{"server.tls.cert", "server.tls.key"}));

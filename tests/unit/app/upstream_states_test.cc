@@ -9,7 +9,7 @@
 #include "shoal/net/event_loop.h"
 #include "support/fake_loop.h"
 #include "support/loop_thread.h"
-#include "support/temp_dir.h"
+#include "support/open_store.h"
 
 namespace shoal::app {
 namespace {
@@ -23,14 +23,7 @@ upstream::UpstreamOptions named(std::string name) {
 
 class States : public ::testing::Test {
  protected:
-  States() {
-    store::StoreOptions options;
-    options.path = dir_.file("store");
-    options.min_free = 0;
-    auto opened = store::Store::open(options, pool_, clock_);
-    if (!opened.ok()) throw std::runtime_error(opened.error().message());
-    store_ = std::move(*opened);
-  }
+  States() { store_ = test::open_store(dir_, pool_, clock_); }
   test::TempDir dir_;
   test::FakeClock clock_;
   net::ThreadPool pool_{1};

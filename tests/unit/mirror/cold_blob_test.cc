@@ -7,8 +7,6 @@ namespace shoal::test {
 namespace {
 
 using Op = FakeUpstream::Op;
-const mirror::Target kApp{"docker.io", "library/app"};
-const mirror::Target kOther{"docker.io", "library/other"};
 constexpr std::uint64_t kHeld = 64 * 1024;
 
 TEST(ColdBlob, ManyReadersCostOneGet) {

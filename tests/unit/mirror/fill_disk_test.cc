@@ -8,7 +8,6 @@ namespace {
 
 using Op = FakeUpstream::Op;
 using Kind = upstream::Failure::Kind;
-const mirror::Target kApp{"docker.io", "library/app"};
 
 TEST(KeptBytes, PrefixIsGoneOnFrom) {
   MirrorWorld world;

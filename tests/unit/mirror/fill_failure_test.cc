@@ -8,7 +8,6 @@ namespace {
 
 using Op = FakeUpstream::Op;
 using Kind = upstream::Failure::Kind;
-const mirror::Target kApp{"docker.io", "library/app"};
 
 TEST(FillFailure, GoesOnFromWhatItHasAfterAReset) {
   for (const auto kind : {Kind::unavailable, Kind::timeout, Kind::bad_answer}) {

@@ -9,8 +9,6 @@ namespace {
 using Op = FakeUpstream::Op;
 using Kind = upstream::Failure::Kind;
 using Source = mirror::Provenance::Kind;
-const mirror::Target kApp{"docker.io", "library/app"};
-const mirror::Target kOther{"docker.io", "library/other"};
 const registry::Tag kTag = "latest";
 
 std::string image(int n) {

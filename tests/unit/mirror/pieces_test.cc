@@ -9,7 +9,6 @@ namespace {
 using Op = FakeUpstream::Op;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-const mirror::Target kApp{"docker.io", "library/app"};
 constexpr std::uint64_t kPiece = 100'000;
 
 struct PiecesWorld : MirrorWorld {
@@ -41,6 +40,13 @@ struct PiecesWorld : MirrorWorld {
     call->data(bytes.substr(0, piece * kPiece + part_of_it));
     advance(milliseconds(10));
     return call;
+  }
+  void expect_whole(const AskedBlob& asked) {
+    ASSERT_TRUE(asked->ok());
+    Body body(asked->value()->read_all());
+    body.follow();
+    advance(milliseconds(100));
+    EXPECT_TRUE(body.ended && body.bytes == bytes) << (body.error ? body.error->message() : "");
   }
   std::string bytes;
   base::Digest digest = upstream.put_blob("library/app", bytes);
@@ -79,10 +85,7 @@ TEST(MirrorPieces, TheFetcherLeadsAndTellsHowFarTheFileIsGood) {
   auto asked = world.begin();
   EXPECT_EQ(world.near.swarmed.led, 1U);
   ASSERT_TRUE(asked->ok());
-  Body body(asked->value()->read_all());
-  body.follow();
-  world.advance(milliseconds(100));
-  EXPECT_TRUE(body.ended && body.bytes == world.bytes);
+  world.expect_whole(asked);
   EXPECT_EQ(world.near.swarmed.advanced, world.bytes.size());
   EXPECT_EQ(world.near.swarmed.completed, 1U);
 }
@@ -144,10 +147,7 @@ TEST(MirrorPieces, ATransferWaitsForPieceAfterPieceOfANeighbour) {
   world.advance(milliseconds(200));
   EXPECT_EQ(world.count(Op::get_blob), 1U);
   EXPECT_TRUE(world.store.has_blob(world.digest));
-  Body body(asked->value()->read_all());
-  body.follow();
-  world.advance(milliseconds(100));
-  EXPECT_TRUE(body.ended && body.bytes == world.bytes);
+  world.expect_whole(asked);
 }
 
 TEST(MirrorPieces, ATransferThatEndsWhileItWaitsForANeighbourIsTakenToItsEnd) {
@@ -225,10 +225,7 @@ TEST(MirrorPieces, WhoTakesOverLetsNeighboursBringWhatTheyHaveFirst) {
   world.tell(2);
   world.advance(milliseconds(200));
   EXPECT_EQ(world.count(Op::get_blob), 1U) << "upstream sends what nobody has";
-  Body body(asked->value()->read_all());
-  body.follow();
-  world.advance(milliseconds(100));
-  EXPECT_TRUE(body.ended && body.bytes == world.bytes);
+  world.expect_whole(asked);
 }
 
 TEST(MirrorPieces, WhatNeighboursDoNotBringInTimeUpstreamSends) {
@@ -400,10 +397,7 @@ TEST(MirrorPieces, WhenOneLiarFollowsTheOtherUpstreamIsAskedAlone) {
   EXPECT_EQ(world.near.swarmed.opened, 3U);
   EXPECT_EQ(world.count(Op::get_blob), 1U);
   EXPECT_TRUE(world.store.has_blob(world.digest));
-  Body body(asked->value()->read_all());
-  body.follow();
-  world.advance(milliseconds(100));
-  EXPECT_TRUE(body.ended && body.bytes == world.bytes);
+  world.expect_whole(asked);
 }
 
 TEST(MirrorPieces, NeighboursThatContradictEachOtherMakeTheFillBeginAgain) {
@@ -440,10 +434,7 @@ TEST(MirrorPieces, NeighboursThatContradictEachOtherBeforeAByteCameAreLeftTheSec
   EXPECT_EQ(world.count(Op::get_blob), 1U);
   EXPECT_EQ(world.metric("shoal_site_turns_total", {{"role", "fall-back"}}), 1);
   EXPECT_TRUE(world.store.has_blob(world.digest));
-  Body body(asked->value()->read_all());
-  body.follow();
-  world.advance(milliseconds(100));
-  EXPECT_TRUE(body.ended && body.bytes == world.bytes);
+  world.expect_whole(asked);
 }
 
 TEST(MirrorPieces, PiecesThatAreNotTheNextOneAreNoStall) {
@@ -469,10 +460,7 @@ TEST(MirrorPieces, PiecesThatComeBesideUpstreamAreNotFetchedTwice) {
   world.upstream.hold(false);
   world.advance(milliseconds(200));
   EXPECT_TRUE(world.store.has_blob(world.digest));
-  Body body(asked->value()->read_all());
-  body.follow();
-  world.advance(milliseconds(100));
-  EXPECT_TRUE(body.ended && body.bytes == world.bytes);
+  world.expect_whole(asked);
 }
 
 TEST(MirrorPieces, PiecesThatCameWhileATransferEndedAreNotForgotten) {

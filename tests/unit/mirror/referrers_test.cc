@@ -13,7 +13,6 @@ namespace {
 using Op = FakeUpstream::Op;
 using Kind = upstream::Failure::Kind;
 using Source = mirror::Provenance::Kind;
-const mirror::Target kApp{"docker.io", "library/app"};
 const std::string kEmpty = registry::referrers_body({});
 
 struct World : MirrorWorld {

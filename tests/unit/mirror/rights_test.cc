@@ -8,8 +8,6 @@ namespace {
 
 using Op = FakeUpstream::Op;
 using Kind = upstream::Failure::Kind;
-const mirror::Target kApp{"docker.io", "library/app"};
-const mirror::Target kOther{"docker.io", "library/other"};
 
 TEST(SharedBlob, CostsOneGetAndOneHead) {
   MirrorWorld world;

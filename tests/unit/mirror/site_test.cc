@@ -8,8 +8,6 @@ namespace {
 
 using Op = FakeUpstream::Op;
 using std::chrono::milliseconds;
-const mirror::Target kApp{"docker.io", "library/app"};
-const mirror::Target kOther{"docker.io", "library/other"};
 
 struct SiteWorld : MirrorWorld {
   SiteWorld() : MirrorWorld({}, Neighbours::some) {}
