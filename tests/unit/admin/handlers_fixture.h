@@ -17,6 +17,8 @@ namespace shoal::admin {
 
 using nlohmann::json;
 
+inline constexpr const char* kImage = "application/vnd.oci.image.manifest.v1+json";
+
 class FakeNode final : public NodeView {
  public:
   std::string version() const override { return "1.2.3"; }

@@ -5,8 +5,6 @@
 namespace shoal::admin {
 namespace {
 
-constexpr const char* kImage = "application/vnd.oci.image.manifest.v1+json";
-
 class DryRemoval : public Handlers {
  protected:
   std::string image(const std::string& layer, std::size_t size) {
