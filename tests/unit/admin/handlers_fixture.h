@@ -18,6 +18,7 @@ namespace shoal::admin {
 using nlohmann::json;
 
 inline constexpr const char* kImage = "application/vnd.oci.image.manifest.v1+json";
+inline constexpr const char* kIndex = "application/vnd.oci.image.index.v1+json";
 
 class FakeNode final : public NodeView {
  public:

@@ -5,8 +5,6 @@
 namespace shoal::admin {
 namespace {
 
-constexpr const char* kIndex = "application/vnd.oci.image.index.v1+json";
-
 class Hosted : public Handlers {
  protected:
   std::string push_image(const std::string& repository, const std::string& name, std::vector<std::string> tags) {

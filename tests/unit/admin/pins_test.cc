@@ -4,8 +4,6 @@
 namespace shoal::admin {
 namespace {
 
-constexpr const char* kImage = "application/vnd.oci.image.manifest.v1+json";
-constexpr const char* kIndex = "application/vnd.oci.image.index.v1+json";
 constexpr const char* kRepository = "docker.io/library/nginx";
 
 class Pins : public Handlers {
