@@ -31,7 +31,10 @@ fetch::Flow Fill::take(std::string_view bytes, Origin from) {
   bytes.remove_suffix(rest.size());
   if (gathered_from_ != from) state_->came(received_, std::exchange(gathered_from_, from));
   received_ += bytes.size();
-  if (gathered_.empty()) gathered_.reserve(std::min<std::uint64_t>(kBatch + bytes.size(), size.value_or(kBatch)));
+  if (gathered_.empty()) {
+    const auto most = (writing_.empty() ? kBatch : kGather) + bytes.size();
+    gathered_.reserve(std::min<std::uint64_t>(most, size.value_or(kBatch)));
+  }
   gathered_.append(bytes);
   if (free_to < wanted) return hold(rest, from);
   if (more_than_all) {  // whatever follows, the digest decides on what there should be
