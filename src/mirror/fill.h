@@ -61,7 +61,10 @@ class Fill final : private upstream::BlobSink, private SiteSupply::Taker {
   [[nodiscard]] bool kept() const { return kept_; }
   [[nodiscard]] bool publishing() const { return state_now_ == State::publishing; }
   // Bytes come from a neighbour: a fill that others must not follow, lest two follow each other.
-  [[nodiscard]] bool follows() const { return site_ && (state_now_ == State::consulting || site_->following()); }
+  [[nodiscard]] bool follows() const {
+    const bool held = held_ && held_->from == Origin::neighbour;
+    return site_ && (state_now_ == State::consulting || site_->following() || held);
+  }
   [[nodiscard]] const FillSource& source() const { return sources_[current_]; }
   [[nodiscard]] bool can_serve_from(std::uint64_t begin) const { return state_->covers(begin); }
 

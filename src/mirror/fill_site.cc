@@ -140,13 +140,16 @@ void Fill::let_go() {
 void Fill::stop_reading() {
   call_.cancel();
   paused_ = false;
+  if (!held_) return;
   held_.reset();
+  timer_.cancel();  // it was armed for that
 }
 
 // What upstream sends now, a neighbour has brought; it goes on behind that.
 void Fill::wait_for_swarm() {
   stop_reading();
   site_->cancel();
+  from_site_ = false;
   flush();
   enter(State::waiting);
   timer_ = parts_.loop.schedule(kSiteAgain, [this] { ask(); });

@@ -173,9 +173,71 @@ TEST(MirrorPieces, ATransferThatFailsWhileItWaitsForANeighbourGoesOnWhereItWas) 
   call->end(upstream::Failure{upstream::Failure::Kind::unavailable, 0, {}, "reset"});
   world.upstream.manual_blobs(false);
   world.near.swarmed.not_before = UINT64_MAX;
-  world.advance(seconds(2));
+  world.advance(milliseconds(500));
   EXPECT_EQ(world.count(Op::get_blob), 2U);
   EXPECT_TRUE(world.store.has_blob(world.digest));
+  world.advance(seconds(2));
+  EXPECT_EQ(world.count(Op::get_blob), 2U);
+}
+
+TEST(MirrorPieces, ALeaseThatIsLostWhileATransferWaitsForANeighbourDisturbsNoOther) {
+  PiecesWorld world;
+  world.near.advice = {FakeSite::fetch(), FakeSite::follow_fetcher('b')};
+  world.near.blobs[std::string(32, 'b')] = {.bytes = world.bytes.substr(0, 200'000), .hang = true, .claim = 350'000};
+  world.upstream.manual_blobs(true);
+  auto asked = world.begin();
+  const auto call = world.send_up_to(1, 30'000);
+  world.near.lost();
+  world.near.swarmed.not_before = UINT64_MAX;
+  world.advance(milliseconds(1'500));
+  EXPECT_TRUE(call->dropped());
+  EXPECT_EQ(world.near.gets.size(), 1U);
+  EXPECT_EQ(world.count(Op::get_blob), 1U);
+}
+
+TEST(MirrorPieces, ALeaseThatIsLostWhenTheDiskHasJustFilledUpLosesNothing) {
+  PiecesWorld world;
+  world.near.advice = {FakeSite::fetch(), FakeSite::follow_fetcher('b')};
+  world.near.blobs[std::string(32, 'b')] = {.bytes = world.bytes, .proven = true};
+  world.upstream.manual_blobs(true);
+  auto asked = world.begin();
+  world.near.swarmed.not_before = kPiece;
+  const auto call = world.upstream.blob_call(0);
+  call->start(0, world.bytes.size());
+  world.run();
+  ASSERT_TRUE(asked->ok());
+  Body body(asked->value()->read_all());
+  body.follow();
+  world.store.fill_up_at(60'000);
+  call->data(world.bytes.substr(0, 130'000));
+  auto& owner = world.loops[world.digest.hash() % 2];
+  while (world.near.swarmed.taker != nullptr) {  // the append has failed; what is held is to be let go
+    const bool ran = owner.run_one() || world.disk.run_one();
+    ASSERT_TRUE(ran);
+  }
+  world.near.lost();
+  world.advance(milliseconds(500));
+  EXPECT_TRUE(body.ended && body.bytes == world.bytes) << (body.error ? body.error->message() : "");
+}
+
+TEST(MirrorPieces, ANeighboursTransferWaitsForPiecesAsUpstreamsDoes) {
+  PiecesWorld world;
+  world.near.advice = {FakeSite::follow_by_pieces('a')};
+  world.near.blobs[std::string(32, 'a')] = {.bytes = world.bytes, .proven = true};
+  auto asked = world.begin();
+  world.near.swarmed.not_before = kPiece;
+  world.near.swarmed.taker->on_swarm_lost(base::Error(base::ErrorKind::not_found, "not shared here"));
+  world.advance(milliseconds(200));
+  ASSERT_EQ(world.near.gets.size(), 1U) << "over HTTP";
+  EXPECT_EQ(world.near.swarmed.advanced, kPiece);
+  world.bring(1);
+  world.near.swarmed.not_before = UINT64_MAX;
+  world.tell(2);
+  world.advance(milliseconds(100));
+  EXPECT_EQ(world.near.gets.size(), 1U);
+  EXPECT_EQ(world.count(Op::get_blob), 0U);
+  EXPECT_TRUE(world.store.has_blob(world.digest));
+  world.expect_whole(asked);
 }
 
 TEST(MirrorPieces, APieceThatANeighbourDoesNotBringAfterAllIsNotWaitedForLong) {
