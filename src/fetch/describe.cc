@@ -47,6 +47,9 @@ std::string tls_text(const Easy& easy, CURLcode code, const std::string& host) {
   if (text.find("certificate subject name") != std::string::npos) {
     return format("TLS: the certificate of {} is for another name", host);
   }
+  if (text.find("wrong version number") != std::string::npos) {
+    return format("TLS: {} does not answer with TLS on that port (is it plain http?)", host);
+  }
   return format("TLS: {}: {}", host, text);
 }
 
@@ -77,16 +80,16 @@ Error describe_failure(const Easy& easy, CURLcode code, const std::string& url, 
     case CURLE_OPERATION_TIMEDOUT:
       return {ErrorKind::timeout,
               format("connect to {}: no connection within {} ms", via, request.connect_timeout.count())};
-    case CURLE_SSL_CONNECT_ERROR:
     case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_ISSUER_ERROR: return {ErrorKind::invalid, tls_text(easy, code, host)};
+    case CURLE_SSL_CONNECT_ERROR:
     case CURLE_SSL_CIPHER:
-    case CURLE_SSL_ISSUER_ERROR:
     case CURLE_SSL_INVALIDCERTSTATUS: return {ErrorKind::gone, tls_text(easy, code, host)};
     case CURLE_SSL_CACERT_BADFILE:
-      return {ErrorKind::gone, format("TLS: cannot read the CA file {}",
-                                      request.tls.ca_file.empty() ? "of the system" : request.tls.ca_file)};
+      return {ErrorKind::invalid, format("TLS: cannot read the CA file {}",
+                                         request.tls.ca_file.empty() ? "of the system" : request.tls.ca_file)};
     case CURLE_SSL_CERTPROBLEM:
-      return {ErrorKind::gone, format("TLS: cannot use the client certificate {}", request.tls.client_cert)};
+      return {ErrorKind::invalid, format("TLS: cannot use the client certificate {}", request.tls.client_cert)};
     case CURLE_PARTIAL_FILE:
       return {ErrorKind::gone, format("{}: the answer was cut short: {}", where, detail(easy, code))};
     case CURLE_GOT_NOTHING: return {ErrorKind::gone, format("{}: closed the connection without an answer", where)};

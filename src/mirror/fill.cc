@@ -117,7 +117,8 @@ void Fill::join(FillSource other) {
   const auto patience = state_now_ == State::asking ? options.first_byte_timeout / 2 : options.stall_timeout / 3;
   const bool silent = parts_.loop.now() - last_progress_ > patience;
   if (follows()) return;  // neighbours have their own, shorter patience
-  const bool listening = state_now_ == State::asking || (state_now_ == State::streaming && !ended_ && !paused_);
+  const bool wanted = !ended_ && !paused_ && !held_;
+  const bool listening = state_now_ == State::asking || (state_now_ == State::streaming && wanted);
   if (silent && listening && !failed_over_) {
     failed_over_ = true;
     stop_reading();
@@ -252,9 +253,7 @@ void Fill::retry(upstream::Failure failure) {
   if (received_ - attempt_began_at_ >= kFruitful) fruitless_ = 0;
   ++fruitless_;
   state_->set_troubled(!started_);
-  auto policy = options_.retry;
-  policy.max_attempts = source().upstream->options().retries + 1;
-  if (!started_ && source().upstream->health().lasting) policy.max_attempts = std::min(policy.max_attempts, 2U);
+  const auto policy = upstream::policy_for(options_.retry, *source().upstream, failure, started_);
   const auto delay = upstream::next_delay(policy, failure, fruitless_);
   if (!delay) return drop_source(explain(failure));
   parts_.probe.fill_retried(source().registry, to_word(failure.kind));

@@ -29,10 +29,7 @@ class Retrier {
  private:
   void answered(Outcome outcome) {
     if (const auto* failure = std::get_if<upstream::Failure>(&outcome)) {
-      auto policy = policy_;
-      policy.max_attempts = upstream_.options().retries + 1;
-      // When upstream is known to be down, one more try is enough.
-      if (upstream_.health().lasting) policy.max_attempts = std::min(policy.max_attempts, 2U);
+      const auto policy = upstream::policy_for(policy_, upstream_, *failure);
       if (const auto delay = upstream::next_delay(policy, *failure, ++failures_)) {
         timer_ = loop_.schedule(*delay, [this] { start(); });
         return;

@@ -28,7 +28,9 @@ Failure from_transport(const base::Error& error, std::string_view about) {
   Kind kind = Kind::unavailable;
   if (error.kind() == base::ErrorKind::timeout) kind = Kind::timeout;
   if (error.kind() == base::ErrorKind::corrupt || error.kind() == base::ErrorKind::full) kind = Kind::bad_answer;
-  return make_failure(kind, 0, format("{}: {}", about, error.message()));
+  auto failure = make_failure(kind, 0, format("{}: {}", about, error.message()));
+  failure.lasting = error.kind() == base::ErrorKind::invalid;
+  return failure;
 }
 
 namespace {

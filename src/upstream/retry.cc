@@ -27,4 +27,12 @@ std::optional<std::chrono::milliseconds> next_delay(const RetryPolicy& policy, c
   return std::max(delay, std::min(wish, policy.retry_after_cap));
 }
 
+RetryPolicy policy_for(RetryPolicy policy, const Registry& upstream, const Failure& failure, bool began) {
+  policy.max_attempts = upstream.options().retries + 1;
+  if (!began && (failure.lasting || upstream.health().lasting)) {
+    policy.max_attempts = std::min(policy.max_attempts, 2U);
+  }
+  return policy;
+}
+
 }  // namespace shoal::upstream

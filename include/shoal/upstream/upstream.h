@@ -83,7 +83,8 @@ struct Failure {
   Kind kind = Kind::unavailable;
   int status = 0;  // 0: no HTTP answer
   std::optional<std::chrono::seconds> retry_after;
-  std::string message;  // "docker.io (https://registry-1.docker.io): connect: connection refused"
+  std::string message;   // "docker.io (https://registry-1.docker.io): connect: connection refused"
+  bool lasting = false;  // asking again soon will not help: a certificate that is not trusted, a missing CA file
 };
 
 template <class T>
@@ -216,5 +217,9 @@ struct RetryPolicy {
 };
 [[nodiscard]] std::optional<std::chrono::milliseconds> next_delay(const RetryPolicy& policy, const Failure& failure,
                                                                   unsigned attempt);
+// `policy` with the upstream's number of retries; before anything came, one more try is enough where more will not
+// help.
+[[nodiscard]] RetryPolicy policy_for(RetryPolicy policy, const Registry& upstream, const Failure& failure,
+                                     bool began = false);
 
 }  // namespace shoal::upstream

@@ -267,7 +267,7 @@ def all_rows(dns, good_tls, strange_tls):
         RawAnswer("huge header", "header.*(large|long)", b"HTTP/1.1 200 OK\r\nX-Filler: " + b"a" * (2 << 20)),
         RedirectLoop("redirect loop", "redirects"),
         BadTls("strange ca", "not signed by a known CA", good_tls, strange_tls),
-        BadTls("no tls", "TLS", good_tls, None),
+        BadTls("no tls", "does not answer with TLS", good_tls, None),
         LayerFault("cut", "connection lost|cut short", how={"reset_at": CUT_AT}),
         LayerFault("short body", "cut short", how={"truncate_at": CUT_AT}),
         LayerFault("wrong bytes", "digest mismatch", metric="shoal_corrupt_blobs_total", how={"flip_at": CUT_AT}),

@@ -466,12 +466,14 @@ TEST_F(ClientTest, PrivateCaIsTrustedWhenNamedAndOnlyThen) {
   ASSERT_FALSE(unknown.result.ok());
   EXPECT_EQ(unknown.result.error().message(),
             "TLS: the certificate of 127.0.0.1 is not signed by a known CA (set ca_file)");
+  EXPECT_EQ(unknown.result.error().kind(), ErrorKind::invalid) << "asking again does not make it trusted";
   r.tls.ca_file = tls.ca_file;
   get(r, trusted);
   EXPECT_EQ(trusted.body, "tls") << (trusted.result.ok() ? "" : trusted.result.error().message());
   r.tls.ca_file = dir.file("none.pem");
   get(r, unreadable);
   ASSERT_FALSE(unreadable.result.ok());
+  EXPECT_EQ(unreadable.result.error().kind(), ErrorKind::invalid);
   r.tls = {};
   r.tls.verify = false;
   get(r, unchecked);

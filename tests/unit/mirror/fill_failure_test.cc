@@ -59,6 +59,36 @@ TEST(FillFailure, EndlessErrorsAreRefusedOnce) {
   EXPECT_EQ(world.store.fills_running(), 0U);
 }
 
+TEST(FillFailure, AnErrorThatDoesNotGoByItselfIsRetriedOnce) {
+  MirrorWorld world;
+  auto untrusted = failure(Kind::unavailable);
+  untrusted.lasting = true;
+  world.upstream.fail_always(Op::get_blob, untrusted);
+  world.upstream.fail_always(Op::get_manifest, untrusted);
+  auto asked = world.open(kApp, base::digest_of("x"));
+  auto manifest = world.manifest(kApp, base::digest_of("y"));
+  world.advance(std::chrono::milliseconds(300));
+  ASSERT_NE(asked->refusal(), nullptr);
+  EXPECT_EQ(world.count(Op::get_blob), 2U);
+  ASSERT_NE(manifest->refusal(), nullptr);
+  EXPECT_EQ(world.count(Op::get_manifest), 2U);
+}
+
+TEST(FillFailure, OnceBytesHaveComeSuchAnErrorIsLikeAnyOther) {
+  MirrorWorld world;
+  const auto bytes = some_bytes(300'000);
+  const auto digest = world.upstream.put_blob("library/app", bytes);
+  auto untrusted = failure(Kind::unavailable);  // a gateway of the network answers in between
+  untrusted.lasting = true;
+  world.upstream.script_blob({.cut_after = 100'000, .failure = untrusted});
+  auto asked = world.open(kApp, digest);
+  world.run();
+  for (int i = 0; i < 3; ++i) world.upstream.fail_next(Op::get_blob, untrusted);
+  world.advance(std::chrono::seconds(8));
+  ASSERT_TRUE(asked->ok());
+  EXPECT_EQ(Body(asked->value()->read_all()).drain().bytes, bytes);
+}
+
 TEST(FillFailure, AttemptsThatBringMuchDoNotUseUpTheRetries) {
   MirrorWorld world;
   const auto bytes = some_bytes(10 * 300'000);
