@@ -27,7 +27,9 @@ void read_limits(config::Section limits, http::ServerOptions& http) {
 
 void read_addresses(config::Section section, std::string_view key, std::vector<std::string> otherwise,
                     ServerSettings& server) {
-  for (const auto& text : section.list(key, std::move(otherwise))) {
+  const auto texts = section.list(key, std::move(otherwise));
+  if (texts.empty() && key == "listen") section.fail(key, "needs at least one address");
+  for (const auto& text : texts) {
     auto address = net::parse_address(text);
     if (!address) {
       section.fail(key, address.error().message());
@@ -72,7 +74,6 @@ void read_tls(config::Section section, ServerSettings& server) {
 ServerSettings read_server(config::Section section) {
   ServerSettings server;
   read_addresses(section, "listen", {"127.0.0.1:5000"}, server);
-  if (server.listen.empty()) section.fail("listen", "needs at least one address");
   read_addresses(section, "plain_listen", {}, server);
   read_tls(section.section("tls"), server);
   server.loops = static_cast<unsigned>(section.integer("loops", 0, {0, 256}));

@@ -1,7 +1,12 @@
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 
 #include "command.h"
+#include "shoal/base/error.h"
 
 namespace shoal::cli {
 namespace {
@@ -21,9 +26,24 @@ std::string json_text(const app::LoadedSettings& loaded) {
   return report.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
+// What serve would run into, as far as the user of this command can tell; another one may be allowed more, or less.
+std::string trouble_with(const std::filesystem::path& storage) {
+  std::error_code ignored;
+  auto there = storage;
+  while (there.has_relative_path() && !std::filesystem::exists(there, ignored)) there = there.parent_path();
+  if (there.empty()) there = ".";
+  if (!std::filesystem::is_directory(there, ignored)) return there.string() + " is not a directory";
+  if (::access(there.c_str(), W_OK | X_OK) == 0) return {};
+  return base::from_errno(errno, "this user cannot write to " + there.string()).message();
+}
+
 int check(const CheckFlags& flags) {
   const auto source = settings_source(flags.config);
-  const auto loaded = app::load_settings(source);
+  auto loaded = app::load_settings(source);
+  if (loaded.settings) {
+    const auto trouble = trouble_with(loaded.settings->storage.path);
+    if (!trouble.empty()) loaded.warnings.push_back("storage.path: " + trouble);
+  }
   if (flags.json) {
     std::fputs(json_text(loaded).c_str(), stdout);
     return loaded.settings ? kFine : kFailed;

@@ -303,6 +303,20 @@ class TestCommands(OperatorCase):
             output = self.fails(2, "check", "--config", self.mirror.config_file, "--set", given)
             self.assertIn("'%s' is not KEY=VALUE" % given, output)
 
+    def test_check_warns_of_a_storage_that_cannot_be_made(self):
+        a_file = os.path.join(self.dir, "file")
+        open(a_file, "w").close()
+        fixed = os.path.join(self.dir, "fixed")
+        os.mkdir(fixed)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "ro,size=1m", "tmpfs", fixed], check=True)
+        self.addCleanup(subprocess.run, ["umount", "-l", fixed], check=False)
+        for path, says in ((a_file + "/shoal", a_file + " is not a directory"),
+                           (fixed + "/deep/shoal", "this user cannot write to " + fixed + ": ")):
+            outcome = subprocess.run([os.environ["SHOAL_BIN"], "check", "--config", self.mirror.config_file, "--set",
+                                      "storage.path=" + path], capture_output=True, text=True, check=True)
+            self.assertIn("warning: storage.path: " + says, outcome.stderr)
+        self.assertNotIn("storage.path", self.mirror.cli("check", "--config", self.mirror.config_file))
+
     def test_check_tells_warnings_from_errors(self):
         outcome = subprocess.run([os.environ["SHOAL_BIN"], "check", "--config", self.mirror.config_file, "--set",
                                   "registry.gc_grace=1s"], capture_output=True, text=True, timeout=20)

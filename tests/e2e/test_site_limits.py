@@ -6,7 +6,7 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from lib import images, procs
+from lib import images, procs, shoal
 from lib.layers import LayerCase
 from lib.site import Site
 
@@ -124,7 +124,7 @@ class TestPressure(LimitCase):
         site = self.site_with_one_small({"path": self.small_disk(24), "min_free": "0", "index_size": "16MiB"})
         self.pull_all(site, layer)
         self.assert_others_hold(site, layer)
-        self.assertLessEqual(self.gets(layer), 2)
+        self.assertLessEqual(self.gets(layer), 2 if shoal.slow_build() == 1 else 4)
         self.assertEqual(site[1].get("/healthz").status, 200)
 
     def test_a_disk_that_somebody_else_fills_while_pieces_come(self):
