@@ -56,6 +56,7 @@ json usage_json(const store::Usage& usage) {
              {"evicted_bytes", usage.evicted_bytes},
              {"quarantined", usage.quarantined},
              {"read_only", usage.read_only}};
+  if (usage.room_bytes != UINT64_MAX) value["room_bytes"] = usage.room_bytes;
   if (usage.read_only) value["read_only_reason"] = usage.read_only_reason;
   return value;
 }

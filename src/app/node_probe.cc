@@ -31,6 +31,9 @@ void scrape_store(obs::Metrics& m, const store::Store& store) {
   gauge("shoal_store_manifests", "Manifests held.", usage.manifests);
   gauge("shoal_store_tags", "Tags remembered.", usage.tags);
   gauge("shoal_store_free_bytes", "Free bytes of the filesystem.", usage.free_bytes);
+  if (usage.room_bytes != UINT64_MAX) {
+    gauge("shoal_store_room_bytes", "The largest blob that could be kept, if all went that may.", usage.room_bytes);
+  }
   gauge("shoal_store_read_only", "1: a failed sync made the store read-only.", usage.read_only ? 1 : 0);
   gauge("shoal_index_used_bytes", "Bytes of the LMDB index in use.", usage.index_used);
   gauge("shoal_index_size_bytes", "Bytes the LMDB index may grow to.", usage.index_size);

@@ -12,6 +12,8 @@ using nlohmann::json;
 
 constexpr std::size_t kShortDigest = 19;  // "sha256:" and 12 digits, as other tools cut it
 
+constexpr std::uint64_t kMuch = 1ULL << 30;  // most layers are smaller
+
 std::string text(const json& object, const char* key) { return object.value(key, std::string()); }
 std::uint64_t number(const json& object, const char* key) { return object.value(key, std::uint64_t{0}); }
 
@@ -27,6 +29,12 @@ void print(const json& status) {
       format("store: {} in {} blobs, {} arriving, {} manifests, {} tags, {} free on disk\n",
              human_bytes(number(store, "blob_bytes")), number(store, "blobs"), human_bytes(number(store, "fill_bytes")),
              number(store, "manifests"), number(store, "tags"), human_bytes(number(store, "free_bytes")));
+  if (const auto room = store.value("room_bytes", kMuch); room < kMuch) {
+    out += format(
+        "store: HARDLY ROOM: what is larger than {} is passed on without being kept "
+        "(storage.max_size, storage.min_free, pins)\n",
+        human_bytes(room));
+  }
   out += format("index: {} of {} used; evicted since start: {} blobs, {}\n", human_bytes(number(store, "index_used")),
                 human_bytes(number(store, "index_size")), number(store, "evicted_blobs"),
                 human_bytes(number(store, "evicted_bytes")));

@@ -105,6 +105,7 @@ Usage LocalStore::usage() const {
   usage.index_used = core_->stats.used_bytes;
   usage.index_size = core_->index->map_size();
   usage.free_bytes = space.free_bytes;
+  usage.room_bytes = core_->space.room(core_->stats.pinned_bytes);
   usage.evicted_blobs = core_->evictor.evicted_blobs();
   usage.evicted_bytes = core_->evictor.evicted_bytes();
   usage.quarantined = core_->quarantine.taken();

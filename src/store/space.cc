@@ -107,4 +107,12 @@ bool Space::can_ever_fit(std::uint64_t size, std::uint64_t pinned) const {
   return true;
 }
 
+std::uint64_t Space::room(std::uint64_t pinned) const {
+  const std::lock_guard lock(mutex_);
+  std::uint64_t room = UINT64_MAX;
+  if (limits_.max_size != 0) room = minus(limits_.max_size, pinned);
+  if (free_ != UINT64_MAX) room = std::min(room, minus(free_ + minus(blobs_, pinned), limits_.min_free));
+  return room;
+}
+
 }  // namespace shoal::store

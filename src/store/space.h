@@ -47,6 +47,8 @@ class Space {
   [[nodiscard]] std::uint64_t above_low(std::uint64_t extra) const;
   // Could a blob of that size be kept if everything that is not pinned went?
   [[nodiscard]] bool can_ever_fit(std::uint64_t size, std::uint64_t pinned) const;
+  // How large may one be then? UINT64_MAX: nothing is known yet.
+  [[nodiscard]] std::uint64_t room(std::uint64_t pinned) const;
 
  private:
   [[nodiscard]] std::uint64_t above(double watermark, unsigned slack_shares, std::uint64_t extra) const;  // locked

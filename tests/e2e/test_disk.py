@@ -44,6 +44,9 @@ class TestFullDisk(DiskCase):
 
     def test_client_gets_the_whole_blob_and_small_ones_are_cached_on(self):
         mirror = self.small_disk(24)
+        self.assertLess(mirror.metric("shoal_store_room_bytes"), 24 * MB)
+        self.assertRegex(mirror.cli("status", "--admin", "http://127.0.0.1:%d" % mirror.admin_port),
+                         "HARDLY ROOM: what is larger than [0-9.]+ MiB is passed on")
         big = self.blob(40 * MB)
         for _ in range(2):
             self.assert_sound_blob(self.get(mirror, big), big)

@@ -369,6 +369,7 @@ store::Usage MemoryStore::usage() const {
   for (const auto& [digest, blob] : blobs_) usage.blob_bytes += blob.size;
   usage.manifests = manifests_.size();
   usage.tags = tags_.size();
+  usage.room_bytes = UINT64_MAX;
   usage.read_errors = read_errors_;
   usage.read_only = !read_only_reason_.empty();
   usage.read_only_reason = read_only_reason_;

@@ -124,6 +124,7 @@ struct Usage {
   std::uint64_t index_used = 0;  // bytes of index_size
   std::uint64_t index_size = 0;
   std::uint64_t free_bytes = 0;     // of the filesystem, sampled
+  std::uint64_t room_bytes = 0;     // the largest blob that could be kept if all went that may; UINT64_MAX: not known
   std::uint64_t evicted_blobs = 0;  // since start
   std::uint64_t evicted_bytes = 0;
   std::uint64_t quarantined = 0;

@@ -41,6 +41,21 @@ TEST(Space, MinFreeIsKeptBetweenSamples) {
   EXPECT_TRUE(space.take(200));
 }
 
+TEST(Space, RoomIsWhatIsFreeAndWhatMayGoButNotPinsAndNotWhatStaysFree) {
+  Space space({.min_free = 100});
+  EXPECT_EQ(space.room(0), UINT64_MAX) << "nothing is known yet";
+  space.sample_free(300);
+  space.add_blob(500);
+  EXPECT_EQ(space.room(0), 700U);
+  EXPECT_EQ(space.room(200), 500U);
+  space.set_limits({.max_size = 600, .min_free = 100});
+  EXPECT_EQ(space.room(200), 400U);
+  space.set_limits({});
+  EXPECT_EQ(space.room(0), 800U) << "a full disk is one without min_free, too";
+  space.sample_free(0);
+  EXPECT_EQ(space.room(500), 0U);
+}
+
 TEST(Space, LimitsMayChange) {
   Space space({.max_size = 1000});
   space.add_blob(900);
