@@ -29,6 +29,8 @@ std::string detail(const Easy& easy, CURLcode code) {
   return lower_first(easy.error_text[0] != '\0' ? std::string(easy.error_text) : std::string(curl_easy_strerror(code)));
 }
 
+bool speaks_no_tls(const std::string& text) { return text.find("wrong version number") != std::string::npos; }
+
 std::string tls_text(const Easy& easy, CURLcode code, const std::string& host) {
   long verdict = 0;  // OpenSSL's X509_V_*: stable numbers, and libcurl documents no others
   (void)curl_easy_getinfo(easy.handle.get(), CURLINFO_SSL_VERIFYRESULT, &verdict);
@@ -47,7 +49,7 @@ std::string tls_text(const Easy& easy, CURLcode code, const std::string& host) {
   if (text.find("certificate subject name") != std::string::npos) {
     return format("TLS: the certificate of {} is for another name", host);
   }
-  if (text.find("wrong version number") != std::string::npos) {
+  if (speaks_no_tls(text)) {
     return format("TLS: {} does not answer with TLS on that port (is it plain http?)", host);
   }
   return format("TLS: {}: {}", host, text);
@@ -84,7 +86,8 @@ Error describe_failure(const Easy& easy, CURLcode code, const std::string& url, 
     case CURLE_SSL_ISSUER_ERROR: return {ErrorKind::invalid, tls_text(easy, code, host)};
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_SSL_CIPHER:
-    case CURLE_SSL_INVALIDCERTSTATUS: return {ErrorKind::gone, tls_text(easy, code, host)};
+    case CURLE_SSL_INVALIDCERTSTATUS:
+      return {speaks_no_tls(detail(easy, code)) ? ErrorKind::invalid : ErrorKind::gone, tls_text(easy, code, host)};
     case CURLE_SSL_CACERT_BADFILE:
       return {ErrorKind::invalid, format("TLS: cannot read the CA file {}",
                                          request.tls.ca_file.empty() ? "of the system" : request.tls.ca_file)};

@@ -166,7 +166,7 @@ void Fill::ask() {
 void Fill::ask_upstream() {
   enter(State::asking);
   last_progress_ = parts_.loop.now();
-  skip_ = 0;
+  skip_ = in_vain_ = 0;
   call_ = source().upstream->get_blob(source().repository, digest_, received_, state_->size(), attempt_, *this);
 }
 

@@ -180,6 +180,7 @@ class Fill final : private upstream::BlobSink, private SiteSupply::Taker {
   base::Timer laggards_;        // armed while memory is full of bytes that some reader has not taken
   std::uint64_t received_ = 0;  // bytes of the blob handed to flush() so far, from its beginning
   std::uint64_t skip_ = 0;      // of this answer, already had
+  std::uint64_t in_vain_ = 0;   // of this answer, what neighbours brought since it began
   std::string gathered_;        // not yet on its way to the disk
   Origin gathered_from_ = Origin::upstream;
   std::deque<std::shared_ptr<const std::string>> writing_;

@@ -27,7 +27,7 @@ void Fill::on_site_start(std::optional<std::uint64_t> total, bool proven) {
     return site_->refuse(base::format("says the blob has {} bytes, not {}", *total, *size));
   }
   parts_.probe.site_turn("follower");
-  skip_ = 0;
+  skip_ = in_vain_ = 0;
   state_->set_origin((site_->in_swarm() ? "swarm, neighbour " : "neighbour ") + site_->peer());
   if (proven && site_->trusts_proofs()) proved();
   if (!is_proven()) prove_beside();
@@ -66,6 +66,7 @@ void Fill::on_swarm_bytes(std::uint64_t end) {
   if (!taking || !kept_ || ended_ || end <= received_) return;
   flush();
   skip_ += end - received_;
+  in_vain_ += end - received_;
   received_ = end;
   state_->came(end, Origin::swarm);
   last_progress_ = parts_.loop.now();
@@ -79,8 +80,10 @@ void Fill::on_swarm_bytes(std::uint64_t end) {
     if (!started_) started(end);
     return enter(State::streaming);
   }
-  const auto in_vain = skip_ - std::min<std::uint64_t>(skip_, held_ ? held_->bytes.size() : 0);
-  if (in_vain > kSkipAtMost && call_.running()) {  // upstream would send what is here already
+  // Upstream would send what is here already, or is being brought.
+  const auto to_come = skip_ - std::min<std::uint64_t>(skip_, held_ ? held_->bytes.size() : 0);
+  const bool too_much = to_come > kSkipAtMost || (in_vain_ > kSkipAtMost && site_->bringing());
+  if (too_much && call_.running()) {
     skip_ = 0;
     return wait_for_swarm();
   }

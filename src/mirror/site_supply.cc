@@ -79,14 +79,14 @@ void SiteSupply::advised(p2p::Ticket::Answer answer) {
   follow(std::get<p2p::Follow>(answer.advice));
 }
 
-// What others have of it, of a fetch before ours, comes first: upstream need not send that again. Once in a turn: what
-// they did not bring while they were waited for, they do not have.
+// What others have of it, of a fetch before ours, comes first: upstream need not send that again. They are waited for
+// at the beginning of our turn, and as long as they bring some; not again at every piece that nobody has.
 void SiteSupply::own_turn(std::string fall_back) {
   const bool led = std::exchange(leading_, fall_back.empty());
   if (leading_ && !led && join_swarm()) swarm_->lead();
-  if (!gleaned_ || (leading_ && !led)) gleaned_ = loop_.now();
-  gleaning_ = swarm_ && swarm_->expects(from_) && loop_.now() - *gleaned_ < kGleaning;
-  if (gleaning_) {
+  if (!own_since_ || (leading_ && !led)) own_since_ = loop_.now();
+  const bool at_first = loop_.now() - *own_since_ < kGleaning;
+  if (swarm_ && swarm_->expects(from_) && (at_first || bringing())) {
     if (ticket_) ticket_->progress();
     timer_ = loop_.schedule(kSwarmTurn, [this, fall_back = std::move(fall_back)] { own_turn(fall_back); });
     return;
@@ -117,7 +117,7 @@ void SiteSupply::watch_lease() {
 
 void SiteSupply::follow(const p2p::Follow& advice) {
   leading_ = false;
-  gleaned_.reset();
+  own_since_.reset();
   std::vector<p2p::NodeInfo> sources;
   const auto take = [&, avoid = avoided()](const p2p::NodeInfo& node) {
     const bool no = std::find(avoid.begin(), avoid.end(), node.id) != avoid.end();
@@ -219,9 +219,16 @@ void SiteSupply::on_swarm_start(const p2p::NodeInfo& author, bool proven) {
   taker_.on_site_start(size_, proven);
 }
 
+void SiteSupply::on_swarm_piece() {
+  piece_at_ = last_progress_ = loop_.now();
+  avoid_.clear();
+  through_failed_ = false;
+}
+
+bool SiteSupply::bringing() const { return piece_at_ && loop_.now() - *piece_at_ < kGleaning; }
+
 void SiteSupply::on_swarm_bytes(std::uint64_t end) {
   last_progress_ = loop_.now();
-  if (gleaning_) gleaned_ = last_progress_;
   brought_ = std::max(brought_, end);
   from_ = std::max(from_, end);
   avoid_.clear();
@@ -318,7 +325,6 @@ void SiteSupply::cancel() {
   ++question_;
   call_.reset();
   in_swarm_ = false;
-  gleaning_ = false;
   timer_.cancel();
 }
 

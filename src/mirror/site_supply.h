@@ -65,6 +65,7 @@ class SiteSupply final : private p2p::PeerSink, private p2p::SwarmTaker {
   [[nodiscard]] std::string authors() const;  // whose maps were followed last: their URLs, for a log; "": nobody's
   [[nodiscard]] bool swarming() const { return swarm_ != nullptr; }
   [[nodiscard]] bool in_swarm() const { return in_swarm_; }  // that is what is followed
+  [[nodiscard]] bool bringing() const;                       // neighbours have brought some just now
   [[nodiscard]] bool trusts_proofs() const { return site_.options().trust_domain; }
   [[nodiscard]] const std::string& peer() const { return peer_.url; }  // the last one followed
 
@@ -88,6 +89,7 @@ class SiteSupply final : private p2p::PeerSink, private p2p::SwarmTaker {
   fetch::Flow on_peer_data(std::string_view bytes) override;
   void on_peer_end(std::optional<base::Error> error) override;
   void on_swarm_start(const p2p::NodeInfo& author, bool proven) override;
+  void on_swarm_piece() override;
   void on_swarm_bytes(std::uint64_t end) override;
   void on_swarm_lost(base::Error why) override;
   void on_swarm_failed(base::Error why) override;
@@ -114,8 +116,9 @@ class SiteSupply final : private p2p::PeerSink, private p2p::SwarmTaker {
   std::uint64_t from_ = 0;
   std::string repository_;
   base::SteadyTime last_progress_;
-  std::optional<base::SteadyTime> gleaned_;  // our turn began, or what neighbours had of another's fetch came
-  unsigned crossings_ = 0;                   // waits in a row for a node of our zone that gets it from another
+  std::optional<base::SteadyTime> piece_at_;   // the last one of a neighbour
+  std::optional<base::SteadyTime> own_since_;  // it is our turn
+  unsigned crossings_ = 0;                     // waits in a row for a node of our zone that gets it from another
   base::Timer timer_;
   std::uint64_t question_ = 0;  // whose answer counts; older ones come for nobody
   bool distrusted_ = false;
@@ -129,7 +132,6 @@ class SiteSupply final : private p2p::PeerSink, private p2p::SwarmTaker {
   bool swarm_began_ = false;            // ... and an author answered
   bool swarmless_ = false;              // the swarm is no use for this fill
   bool leading_ = false;                // this node is the site's fetcher
-  bool gleaning_ = false;               // it waits for what neighbours have of another's fetch
   bool through_ = false;                // what is followed are nodes that are getting it themselves
   bool through_failed_ = false;         // they brought nothing: not again before bytes came
   bool over_http_ = false;              // the next time, since those that were asked know of no swarm

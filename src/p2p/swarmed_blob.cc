@@ -280,11 +280,8 @@ void SwarmedBlob::on_piece(std::uint32_t piece) {
   const auto size = end_of(piece + 1) - std::uint64_t{piece} * piece_length_;
   from_peers_ += size;
   good_[piece] = true;
-  const auto before = prefix_;
+  if (link_ && !complete_) link_->tell(link_, [](SwarmTaker& taker) { taker.on_swarm_piece(); });
   move_on();
-  if (prefix_ != before || !link_ || complete_) return;
-  // Not what is read next, but no stall either.
-  link_->tell(link_, [end = end_of(prefix_)](SwarmTaker& taker) { taker.on_swarm_bytes(end); });
 }
 
 void SwarmedBlob::on_bad_piece(std::uint32_t piece, const std::string& node) {

@@ -91,7 +91,10 @@ class FakeSite final : public p2p::Neighbours {
 
     // What neighbours bring at `offset`, and then: all is good up to `good`.
     void bring(std::uint64_t offset, std::string_view bytes) const { (void)file->write(offset, bytes); }
-    void tell(std::uint64_t good) const { taker->on_swarm_bytes(good); }
+    void tell(std::uint64_t good) const {
+      taker->on_swarm_piece();
+      taker->on_swarm_bytes(good);
+    }
   };
   bool pieces = false;
   FakeSwarm swarmed;

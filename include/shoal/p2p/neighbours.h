@@ -87,8 +87,9 @@ class SwarmTaker {
   virtual ~SwarmTaker() = default;
   // A neighbour tells what the pieces should be. `proven`: upstream told it that the repository has the blob.
   virtual void on_swarm_start(const NodeInfo& author, bool proven) = 0;
-  // All of the file from its beginning up to `end` is good, as far as the authors of the map told the truth. The same
-  // again: pieces come, but not the next one.
+  // A neighbour has just brought a piece, the next one or another.
+  virtual void on_swarm_piece() = 0;
+  // All of the file from its beginning up to `end` is good, as far as the authors of the map told the truth.
   virtual void on_swarm_bytes(std::uint64_t end) = 0;
   // Nobody is left who tells what pieces should be. What is known stays and comes on; ask the site again. cancelled:
   // the author ended its map in order, perhaps to begin again.

@@ -130,6 +130,58 @@ TEST(MirrorPieces, ALongStretchThatANeighbourBroughtIsNotReadOver) {
   EXPECT_EQ(world.copies(), (kPiece + 30'000 + 500'000) / 2e6);
 }
 
+// A neighbour that was slow for a while: it sends again, and upstream the same.
+TEST(MirrorPieces, UpstreamIsLeftToNeighboursThatBringMuchAndAskedAgainWhenTheyStop) {
+  PiecesWorld world(4'000'000);
+  world.near.swarmed.expected_to = world.bytes.size();
+  world.upstream.manual_blobs(true);
+  auto asked = world.begin();
+  world.advance(milliseconds(1'200));
+  ASSERT_EQ(world.count(Op::get_blob), 1U) << "they brought nothing";
+  const auto call = world.upstream.blob_call(0);
+  call->start(0, world.bytes.size());
+  unsigned piece = 0;
+  for (; piece < 30 && !call->dropped(); ++piece) {
+    world.bring(piece);
+    world.tell(piece + 1);
+    call->data(world.bytes.substr(piece * kPiece, kPiece));
+    world.advance(milliseconds(10));
+  }
+  EXPECT_EQ(piece, 11U) << "a MiB in vain, and no more";
+  for (; piece < 30; ++piece) {
+    world.bring(piece);
+    world.tell(piece + 1);
+    world.advance(milliseconds(500));
+  }
+  EXPECT_EQ(world.count(Op::get_blob), 1U);
+  world.upstream.manual_blobs(false);
+  world.advance(milliseconds(1'500));
+  EXPECT_EQ(world.count(Op::get_blob), 2U);
+  EXPECT_EQ(world.upstream.blob_call(1)->offset, 30 * kPiece);
+  world.expect_whole(asked);
+}
+
+TEST(MirrorPieces, WhatWasHereBeforeIsReadOverHoweverMuchItIsInAll) {
+  PiecesWorld world(4'000'000);
+  world.upstream.manual_blobs(true);
+  auto asked = world.begin();
+  const auto call = world.upstream.blob_call(0);
+  call->start(0, world.bytes.size());
+  for (unsigned piece = 1; piece < 40; piece += 2) world.bring(piece);
+  for (unsigned piece = 0; piece < 40; piece += 2) {
+    world.near.swarmed.not_before = (piece + 1) * kPiece;
+    call->data(world.bytes.substr(piece * kPiece, 2 * kPiece));
+    world.advance(milliseconds(10));
+    world.near.swarmed.not_before = UINT64_MAX;
+    if (world.near.swarmed.taker != nullptr) world.near.swarmed.taker->on_swarm_bytes((piece + 2) * kPiece);
+    world.advance(milliseconds(10));
+  }
+  call->end();
+  world.advance(milliseconds(100));
+  EXPECT_EQ(world.count(Op::get_blob), 1U);
+  EXPECT_TRUE(world.store.has_blob(world.digest));
+}
+
 TEST(MirrorPieces, ATransferWaitsForPieceAfterPieceOfANeighbour) {
   PiecesWorld world;
   world.upstream.manual_blobs(true);
@@ -297,7 +349,7 @@ TEST(MirrorPieces, WhatNeighboursDoNotBringInTimeUpstreamSends) {
   world.upstream.script_blob({.cut_after = kPiece});
   auto asked = world.begin();
   world.advance(milliseconds(500));
-  world.near.swarmed.taker->on_swarm_bytes(0);  // some of it, but not the next piece
+  world.near.swarmed.taker->on_swarm_piece();  // some of it, but not the next one
   world.advance(milliseconds(700));
   EXPECT_EQ(world.count(Op::get_blob), 0U) << "they may bring more";
   world.advance(milliseconds(1'000));
