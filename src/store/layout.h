@@ -18,6 +18,7 @@ class Layout {
   [[nodiscard]] const std::string& root() const { return root_; }
   [[nodiscard]] std::string format_file() const { return root_ + "/FORMAT"; }
   [[nodiscard]] std::string lock_file() const { return root_ + "/LOCK"; }
+  [[nodiscard]] std::string trial_file() const { return root_ + "/TRIAL"; }
   [[nodiscard]] std::string index_dir() const { return root_ + "/index"; }
   [[nodiscard]] std::string blobs_dir() const { return root_ + "/blobs"; }
   [[nodiscard]] std::string fills_dir() const { return root_ + "/fills"; }
