@@ -15,6 +15,7 @@ constexpr std::size_t kShortestSecret = 16;
 constexpr std::uint64_t kLeastRate = 64 << 10;    // below, transfers would look dead to neighbours
 constexpr std::uint64_t kLeastMemory = 16 << 20;  // a few of the largest pieces
 constexpr std::chrono::hours kWarnBefore{14 * 24};
+constexpr std::chrono::seconds kShortestStall{4};  // beside a swarm, which asks elsewhere after 3.5 s
 const std::string kSomeId(32, '0');
 
 bool is_everywhere(const net::Address& address) { return address.ip == "0.0.0.0" || address.ip == "::"; }
@@ -142,6 +143,11 @@ p2p::SiteOptions read_p2p(config::Section section, const ServerSettings& server,
   }
   if (auto good = check(p2p::NodeInfo{kSomeId, "http://127.0.0.1:1", site.zone, 0}); !good) {
     section.fail("zone", good.error().message());
+  }
+  if (site.swarm.enabled && site.stall_timeout < kShortestStall) {
+    section.warn("stall_timeout",
+                 "is shorter than the 4s in which a swarm finds another neighbour for its pieces: what a "
+                 "slow one holds is fetched from upstream");
   }
   if (site.trackers.empty()) section.warn("trackers", "names none: this node finds no neighbours by itself");
   return site;

@@ -38,6 +38,13 @@ std::string clients_text(unsigned clients) { return format("{} client{}", client
 
 }  // namespace
 
+std::string_view Comparison::verdict() const {
+  constexpr unsigned kFew = 4;  // pairs; with two, Student's t is 12.7
+  if (!ratio) return "an interval takes two rounds";
+  if (ratio->undecided()) return ratio->pairs < kFew ? "too few rounds to tell" : "no difference shown";
+  return more_is_better == (ratio->ratio > 1) ? "better" : "worse";
+}
+
 PullRound PullCell::total() const {
   PullRound sum;
   for (const auto& round : rounds) {

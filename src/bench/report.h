@@ -32,6 +32,7 @@ struct Comparison {  // of two targets: `target` to the first
   std::string where;  // "8 clients", "500/s"
   bool more_is_better = true;
   std::optional<Ratio> ratio;  // nullopt: fewer than two rounds
+  [[nodiscard]] std::string_view verdict() const;
 };
 
 struct Report {

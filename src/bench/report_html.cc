@@ -232,16 +232,12 @@ std::string comparison_section(const Report& report) {
                   {"target", "what", "at", "ratio", "low", "high", "rounds", ""});
   for (const auto& each : comparisons) {
     if (!each.ratio) {
-      table.add({letter(each.target), each.what, each.where, "-", "-", "-", "", "an interval takes two rounds"});
+      table.add({letter(each.target), each.what, each.where, "-", "-", "-", "", std::string(each.verdict())});
       continue;
     }
     const auto& ratio = *each.ratio;
-    const bool better = each.more_is_better == (ratio.ratio > 1);
     table.add({letter(each.target), each.what, each.where, format("{:.3f}", ratio.ratio), format("{:.3f}", ratio.low),
-               format("{:.3f}", ratio.high), format("{}", ratio.pairs),
-               ratio.undecided() ? "no difference shown"
-               : better          ? "better"
-                                 : "worse"});
+               format("{:.3f}", ratio.high), format("{}", ratio.pairs), std::string(each.verdict())});
     bars.push_back({format("{}: {}, {}", letter(each.target), each.what, each.where), each.target, ratio.ratio,
                     ratio.low, ratio.high});
   }

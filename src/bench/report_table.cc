@@ -107,14 +107,11 @@ std::string comparisons(const Report& report) {
   for (const auto& each : report.comparisons()) {
     const auto name = format("{}: {}", letter(each.target), each.what);
     if (!each.ratio) {
-      table.add({name, each.where, "-", "", "an interval takes two rounds"});
+      table.add({name, each.where, "-", "", std::string(each.verdict())});
       continue;
     }
-    const bool better = each.more_is_better == (each.ratio->ratio > 1);
-    table.add({name, each.where, ratio_text(*each.ratio), format("{}", each.ratio->pairs),
-               each.ratio->undecided() ? "no difference shown"
-               : better                ? "better"
-                                       : "worse"});
+    table.add(
+        {name, each.where, ratio_text(*each.ratio), format("{}", each.ratio->pairs), std::string(each.verdict())});
   }
   return "compared, round by round\n" + table.text() + "\n";
 }

@@ -34,6 +34,15 @@ TEST(P2pSettings, TrackersThatMakeNoneAreToldWithTheirLine) {
   }
 }
 
+TEST(P2pSettings, StallTimeoutThatIsTooShortForASwarmIsWarnedOf) {
+  const auto warned = [](const std::string& more) {
+    return all(load_without_secrets(site("  trackers: [\"10.0.0.1:5000\"]\n" + more)).warnings);
+  };
+  EXPECT_EQ(warned("  stall_timeout: 2s\n").find("shoal.yml:7: p2p.stall_timeout: is shorter than"), 0U);
+  EXPECT_EQ(warned("  stall_timeout: 2s\n  swarm: false\n"), "");
+  EXPECT_EQ(warned("  stall_timeout: 4s\n"), "");
+}
+
 TEST(P2pSettings, CertificatesNeedAllOfTheirParts) {
   EXPECT_TRUE(load_without_secrets(
                   site("  client_cert: c\n  client_key: k\n  ca_file: ca\n  trackers: [\"a:1\", \"https://a:1\"]\n"))

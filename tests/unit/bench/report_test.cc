@@ -90,6 +90,17 @@ TEST(BenchReport, TargetsAreComparedWithTheFirstInPairsOfRounds) {
   EXPECT_EQ(comparisons[4].where, "500/s");
 }
 
+TEST(BenchReport, VerdictOnFewRoundsIsThatTheyAreFew) {
+  const auto verdict = [](const Ratio& ratio, bool more_is_better = true) {
+    return Comparison{0, "", "", more_is_better, ratio}.verdict();
+  };
+  EXPECT_EQ(Comparison{}.verdict(), "an interval takes two rounds");
+  EXPECT_EQ(verdict({1.5, 0.1, 30, 2}), "too few rounds to tell");
+  EXPECT_EQ(verdict({1.5, 0.9, 2, 9}), "no difference shown");
+  EXPECT_EQ(verdict({1.5, 1.4, 1.6, 2}), "better");
+  EXPECT_EQ(verdict({1.5, 1.4, 1.6, 9}, false), "worse");
+}
+
 TEST(BenchReport, JsonHasTheFiguresAndTheirUnitsHold) {
   const auto parsed = json::parse(to_json(report()));
   EXPECT_EQ(parsed["schema"], 1);
