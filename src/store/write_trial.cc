@@ -47,15 +47,24 @@ base::Result<void> WriteTrial::write() const {
   if (done.ok()) done = files.sync(**file);
   const auto removed = files.remove(path);
   if (done.ok()) done = removed;
-  if (done.ok()) done = sync_filesystem();
   if (!done.ok()) return done.error().at("write", path);
-  return {};
+  return sync_all();
 }
 
-// The kernel tells once of what it could not write since the last time, so the first answer may be about the past.
-base::Result<void> WriteTrial::sync_filesystem() const {
-  const auto first = core_.files->sync_filesystem(core_.layout.root());
-  return first.ok() ? first : core_.files->sync_filesystem(core_.layout.root());
+// Whatever is open is told once of what could not be written to it, and a file that nobody had open then tells who
+// opens it first. So a first error may be about the past; left there, it would be the next publication's.
+base::Result<void> WriteTrial::sync_all() const {
+  auto& files = *core_.files;
+  const auto& root = core_.layout.root();
+  auto done = files.sync_filesystem(root);
+  if (!done.ok()) done = files.sync_filesystem(root);
+  for (const auto& directory : core_.layout.directories()) {
+    if (!done.ok()) break;
+    if (!files.stat(directory).ok()) continue;  // not made yet
+    done = files.sync_dir(directory);
+    if (!done.ok()) done = files.sync_dir(directory);
+  }
+  return done;
 }
 
 }  // namespace shoal::store

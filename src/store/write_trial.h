@@ -1,7 +1,8 @@
 // WriteTrial: after a failed sync, whether the disk writes again. Every half a minute that somebody uses the store: a
-// file of its own, what else waits for the disk (syncfs), and a commit of the index. If all of that reached the disk,
-// the store may write again. That is safe because nothing of what failed was acknowledged, and none of it is there any
-// more: a fill's or an upload's file goes when its sync failed, and a commit that failed is no part of the index.
+// file of its own, what else waits for the disk (syncfs), the directories, and a commit of the index. If all of that
+// reached the disk, the store may write again. That is safe because nothing of what failed was acknowledged, and none
+// of it is there any more: a fill's or an upload's file goes when its sync failed, and a commit that failed is no part
+// of the index.
 #pragma once
 
 #include <atomic>
@@ -22,7 +23,7 @@ class WriteTrial {
  private:
   void run();  // on the disk executor; waits for the writer
   [[nodiscard]] base::Result<void> write() const;
-  [[nodiscard]] base::Result<void> sync_filesystem() const;
+  [[nodiscard]] base::Result<void> sync_all() const;
 
   Core& core_;
   std::atomic<std::int64_t> next_{0};  // of the steady clock; 0: the store has not been seen read-only

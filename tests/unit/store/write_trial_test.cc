@@ -102,13 +102,22 @@ TEST_F(WriteTrialTest, SecondFailureIsTriedAgainAsTheFirstWas) {
 }
 
 // As the kernel does, which tells of an earlier failure once.
-TEST_F(WriteTrialTest, FirstSyncOfTheFilesystemMayTellOfThePast) {
+class FirstErrorOf : public WriteTrialTest, public ::testing::WithParamInterface<Op> {};
+
+TEST_P(FirstErrorOf, ASyncMayBeAboutThePast) {
+  ASSERT_TRUE(rig.put(bytes).ok());
   turn_read_only();
-  files->fail(Op::sync_filesystem, EIO, 0, 1);
-  (void)read_only();
+  for (const bool still : {true, false}) {
+    files->fail(GetParam(), EIO, 0, still ? 2 : 1);
+    after(std::chrono::seconds(30));
+    EXPECT_EQ(read_only(), still);
+  }
+  const auto before = files->count(Op::sync_dir);
+  turn_read_only();
   after(std::chrono::seconds(30));
-  EXPECT_FALSE(read_only());
+  EXPECT_EQ(files->count(Op::sync_dir) - before, 7) << "each directory: the root, four in it, two in blobs";
 }
+INSTANTIATE_TEST_SUITE_P(Kinds, FirstErrorOf, ::testing::Values(Op::sync_filesystem, Op::sync_dir));
 
 // The kernel keeps the pages it could not write as if they were written.
 TEST_F(WriteTrialTest, NothingIsLeftOfAFileWhoseSyncFailed) {
