@@ -35,8 +35,7 @@ Core::Core(StoreOptions opts, base::Executor& disk_executor, base::Clock& wall, 
       collector(*this),
       evictor(*this),
       scrubber(*this),
-      sweeper(*this),
-      write_trial(*this) {}
+      sweeper(*this) {}
 
 void Core::close() {
   gate.close();
@@ -143,13 +142,8 @@ void forget_dropped(Core& core, std::vector<Unlinked> dropped) {
   core.writer->submit({[shared](IndexEdit& edit) {
                          for (const auto& blob : *shared) edit.erase_blob(blob.digest, blob.record);
                        },
-                       [&core, shared](const base::Result<void>& committed) {
-                         // They keep their records, and will be dropped, or published again, once more.
-                         const bool kept = !committed.ok() && core.health.read_only();
-                         for (const auto& blob : *shared) {
-                           if (kept) core.space.add_blob(blob.record.size);
-                           core.guard->end_removal(blob.digest);
-                         }
+                       [guard = core.guard, shared](const base::Result<void>&) {
+                         for (const auto& blob : *shared) guard->end_removal(blob.digest);
                        },
                        bytes});
 }

@@ -26,7 +26,6 @@
 #include "unreadable.h"
 #include "upload_publisher.h"
 #include "upload_registry.h"
-#include "write_trial.h"
 
 namespace shoal::store {
 
@@ -81,7 +80,6 @@ struct Core : std::enable_shared_from_this<Core> {
   Evictor evictor;
   Scrubber scrubber;
   Sweeper sweeper;
-  WriteTrial write_trial;
   std::array<std::array<std::atomic<bool>, 256>, 3> shard_made{};  // blob directory exists and is synced
   std::unique_ptr<LmdbIndex> index;
   std::unique_ptr<IndexWriter> writer;  // after the index it writes

@@ -1,6 +1,6 @@
-// Health: whether the store may still write. Turns read-only with the first reason, because after a failed sync nobody
-// knows what reached the disk, until a WriteTrial has shown that the disk writes again. Counts what the disk failed.
-// Any thread.
+// Health: whether the store may still write. Turns read-only once, with the first reason, and stays so until the
+// process starts again: after a failed sync nobody knows what reached the disk. Counts what the disk failed. Any
+// thread.
 #pragma once
 
 #include <atomic>
@@ -25,15 +25,7 @@ class Health {
       reason_ = why.message();
       read_only_.store(true);
     }
-    obs::error(obs::Category::store, "the store is read-only until its disk writes again: {}", why.message());
-  }
-  void write_again() {
-    {
-      const std::lock_guard lock(mutex_);
-      reason_.clear();
-      read_only_.store(false);
-    }
-    obs::warn(obs::Category::store, "the store writes again: a trial and a commit of the index reached the disk");
+    obs::error(obs::Category::store, "the store is read-only until a restart: {}", why.message());
   }
   [[nodiscard]] bool read_only() const { return read_only_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t write_errors() const { return write_errors_; }

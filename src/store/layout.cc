@@ -24,15 +24,6 @@ std::string Layout::quarantine(const base::Digest& digest, std::string_view reas
   return quarantine_dir() + "/" + digest.hex() + "." + reason_slug(reason);
 }
 
-std::vector<std::string> Layout::directories() const {
-  std::vector<std::string> all{root(), blobs_dir(), fills_dir(), uploads_dir(), quarantine_dir()};
-  for (const auto algorithm : {base::HashAlgorithm::sha256, base::HashAlgorithm::sha512}) {
-    all.push_back(algorithm_dir(algorithm));
-    for (unsigned shard = 0; shard < 256; ++shard) all.push_back(shard_dir(algorithm, shard));
-  }
-  return all;
-}
-
 std::optional<base::Digest> parse_content_name(std::string_view name) {
   std::string text;
   if (name.size() == 64) {

@@ -4,7 +4,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "shoal/base/digest.h"
 
@@ -19,7 +18,6 @@ class Layout {
   [[nodiscard]] const std::string& root() const { return root_; }
   [[nodiscard]] std::string format_file() const { return root_ + "/FORMAT"; }
   [[nodiscard]] std::string lock_file() const { return root_ + "/LOCK"; }
-  [[nodiscard]] std::string trial_file() const { return root_ + "/TRIAL"; }
   [[nodiscard]] std::string index_dir() const { return root_ + "/index"; }
   [[nodiscard]] std::string blobs_dir() const { return root_ + "/blobs"; }
   [[nodiscard]] std::string fills_dir() const { return root_ + "/fills"; }
@@ -31,7 +29,6 @@ class Layout {
   [[nodiscard]] std::string blob_dir(const base::Digest& digest) const;  // blobs/sha256/ab
   [[nodiscard]] std::string blob(const base::Digest& digest) const;      // blobs/sha256/ab/<hex>
   [[nodiscard]] std::string fill(const base::Digest& digest) const;      // fills/<hex>
-  [[nodiscard]] std::vector<std::string> directories() const;            // whose entries change, there or not
   [[nodiscard]] std::string upload(const std::string& id) const { return uploads_dir() + "/" + id; }
   [[nodiscard]] std::string quarantine(const base::Digest& digest, std::string_view reason) const;
 

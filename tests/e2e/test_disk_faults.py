@@ -95,11 +95,6 @@ class FaultCase(case.Case):
         self.assertEqual(self.node.head("/v2/own/app/blobs/" + pushed.digest).status, 404)
         return text
 
-    def wait_until_it_writes_again(self):
-        procs.wait_until(lambda: self.node.metric("shoal_store_read_only") == 0, 60, "the store to write again")
-        self.logged("warn", "the store writes again")
-        self.assertEqual(self.node.get("/readyz").status, 200)
-
     def assert_keeps_again(self, *doubtful):
         """Pulls are stored and pushes taken; `doubtful`: pulled meanwhile, and sound wherever they come from."""
         for blob in doubtful + (self.blob(3 * MB),):
@@ -221,7 +216,7 @@ class TestWrites(FaultCase):
         blob = self.blob(20 * MB)
         self.assert_sound_blob(self.get(blob), blob)
         procs.wait_until(lambda: self.node.metric("shoal_store_read_only") == 1, 20, "the store to turn read-only")
-        self.logged("error", "read-only until its disk writes again")
+        self.logged("error", "read-only until a restart")
         self.assertGreaterEqual(self.node.metric("shoal_store_write_errors_total"), 1)
         self.assertIn("read-only", self.assert_nothing_is_kept())
         self.assertEqual(self.node.get("/readyz").status, 503)
@@ -241,7 +236,7 @@ class TestWrites(FaultCase):
             status, text = self.push(blob)
             self.assertGreaterEqual(status, 500, text)
         self.assertIn("read-only", text)  # the first of them found out
-        self.logged("error", "read-only until its disk writes again")
+        self.logged("error", "read-only until a restart")
         self.start_over_on_a_sound_disk()
         self.assertEqual(self.node.head("/v2/own/app/blobs/" + blob.digest).status, 404)
         self.assert_keeps_again()
@@ -269,17 +264,6 @@ class TestWritesThatTheKernelForgets(FaultCase):
         self.node.restart()
         self.assert_keeps_again(blob)
 
-    def test_what_was_not_written_is_not_taken_up_when_the_store_writes_again(self):
-        self.disk.fail_writes()
-        blob = self.blob(20 * MB)
-        self.assert_sound_blob(self.get(blob), blob)
-        procs.wait_until(lambda: self.node.metric("shoal_store_read_only") == 1, 20, "the store to turn read-only")
-        procs.wait_until(lambda: self.node.metric("shoal_store_read_only") == 1 and
-                         "the store stays read-only" in self.node.stderr(), 60, "a trial that fails")
-        self.disk.heal()
-        self.wait_until_it_writes_again()
-        self.assert_keeps_again(blob)
-
     def test_slow_reader_gets_no_bytes_that_only_memory_had(self):
         self.disk.fail_writes()
         blob = self.blob(20 * MB)
@@ -302,32 +286,6 @@ class TestWritesThatTheKernelForgets(FaultCase):
         for name in fills:
             with open(name, "rb") as f:
                 os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-
-
-class TestWritesAgain(FaultCase):
-    """The index is on the failing disk, too."""
-
-    journal = False
-
-    def test_pushes_are_taken_again_without_a_restart(self):
-        held = self.held(MB)
-        self.disk.fail_writes()
-        lost = images.random_blob(5 * MB)
-        self.assertGreaterEqual(self.push(lost)[0], 500)
-        procs.wait_until(lambda: self.node.metric("shoal_store_read_only") == 1, 20, "the store to turn read-only")
-        self.disk.heal()
-        self.wait_until_it_writes_again()
-        self.assertEqual(self.node.head("/v2/own/app/blobs/" + lost.digest).status, 404)
-        self.assertEqual(self.push(lost)[0], 201)
-        self.assert_keeps_again()
-        self.node.stop()
-        self.disk.unmount()  # what only memory had is gone
-        self.disk.mount()
-        self.node.start()
-        self.assert_sound_blob(self.get(lost, "own/app"), lost)
-        self.up.forget()
-        self.assert_sound_blob(self.get(held), held)
-        self.assertEqual(self.up.count(), 0)
 
 
 class TestReadOnly(FaultCase):
