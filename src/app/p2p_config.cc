@@ -145,9 +145,10 @@ p2p::SiteOptions read_p2p(config::Section section, const ServerSettings& server,
     section.fail("zone", good.error().message());
   }
   if (site.swarm.enabled && site.stall_timeout < kShortestStall) {
-    section.warn("stall_timeout",
-                 "is shorter than the 4s in which a swarm finds another neighbour for its pieces: what a "
-                 "slow one holds is fetched from upstream");
+    section.warn(
+        "stall_timeout",
+        "is shorter than the 4s in which a swarm finds another neighbour for its pieces: what a slow one holds "
+        "is fetched from upstream; leave it at 5s, or set swarm: false");
   }
   if (site.trackers.empty()) section.warn("trackers", "names none: this node finds no neighbours by itself");
   return site;
