@@ -57,6 +57,16 @@ struct AdminHandler::Impl {
   void answer_from_pool(http::Responder responder, Make make) {
     jobs.run(std::move(responder), [make = std::move(make)](PoolJobs::Answer answer) mutable { answer(make()); });
   }
+  // From what the index says: nothing is absent only because it could not be read.
+  template <class Make>
+  void answer_from_index(http::Responder responder, Make make) {
+    jobs.run(std::move(responder), [&store = parts.store, make = std::move(make)](PoolJobs::Answer answer) mutable {
+      const auto failed_before = store.failed_reads();
+      auto reply = make();
+      if (store.failed_reads() != failed_before) reply = error_reply(store::unreadable_index());
+      answer(std::move(reply));
+    });
+  }
   static void no_such_path(http::Responder responder) {
     responder.send(error_reply(404, "NOT_FOUND", "the admin API has no such path"));
   }
@@ -159,11 +169,11 @@ void AdminHandler::Impl::read(std::string_view path, std::string_view query, htt
   } else if (path == "hosted") {
     const auto page = parse_page(query);
     if (!page) return responder.send(error_reply(400, "BAD_REQUEST", "n must be a positive number"));
-    answer_from_pool(std::move(responder), [&p = parts, page = *page] { return list_hosted(p.store, page); });
+    answer_from_index(std::move(responder), [&p = parts, page = *page] { return list_hosted(p.store, page); });
   } else if (path == "pins") {
     const auto page = parse_page(query);
     if (!page) return responder.send(error_reply(400, "BAD_REQUEST", "n must be a positive number"));
-    answer_from_pool(std::move(responder), [&p = parts, page = *page] { return list_pins(p.store, page); });
+    answer_from_index(std::move(responder), [&p = parts, page = *page] { return list_pins(p.store, page); });
   } else if (path == "notifications") {
     answer_from_pool(std::move(responder), [&p = parts] { return notifications_reply(p.notifications); });
   } else if (path.starts_with("notifications/") && path.ends_with("/dead")) {
@@ -176,8 +186,9 @@ void AdminHandler::Impl::read(std::string_view path, std::string_view query, htt
   } else if (path.starts_with("images/")) {
     read_images(std::string(path.substr(7)), query, std::move(responder));
   } else if (path.starts_with("blobs/")) {
-    answer_from_pool(std::move(responder),
-                     [&store = parts.store, digest = std::string(path.substr(6))] { return show_blob(store, digest); });
+    answer_from_index(std::move(responder), [&store = parts.store, digest = std::string(path.substr(6))] {
+      return show_blob(store, digest);
+    });
   } else {
     no_such_path(std::move(responder));
   }
@@ -187,14 +198,14 @@ void AdminHandler::Impl::read_images(std::string repository, std::string_view qu
   auto tag = parameter(query, "tag");
   auto digest = parameter(query, "digest");
   if (!repository.empty() && (!tag.empty() || !digest.empty())) {
-    answer_from_pool(std::move(responder),
-                     [&store = parts.store, repository = std::move(repository), tag = std::move(tag),
-                      digest = std::move(digest)] { return show_manifest(store, repository, tag, digest); });
+    answer_from_index(std::move(responder),
+                      [&store = parts.store, repository = std::move(repository), tag = std::move(tag),
+                       digest = std::move(digest)] { return show_manifest(store, repository, tag, digest); });
     return;
   }
   const auto page = parse_page(query);
   if (!page) return responder.send(error_reply(400, "BAD_REQUEST", "n must be a positive number"));
-  answer_from_pool(std::move(responder), [&store = parts.store, repository = std::move(repository), page = *page] {
+  answer_from_index(std::move(responder), [&store = parts.store, repository = std::move(repository), page = *page] {
     return repository.empty() ? list_repositories(store, page) : list_tags(store, repository, page);
   });
 }
@@ -203,10 +214,10 @@ void AdminHandler::Impl::remove(std::string_view path, std::string_view query, h
   if (path.starts_with("blobs/")) {
     const auto parsed = Query::parse(query, {"dry_run"});
     if (!parsed) return responder.send(error_reply(parsed.error()));
-    answer_from_pool(std::move(responder),
-                     [&p = parts, digest = std::string(path.substr(6)), dry_run = parsed->flag("dry_run")] {
-                       return dry_run ? foresee_blob_removal(p.store, digest) : remove_blob(p.store, *p.events, digest);
-                     });
+    answer_from_index(
+        std::move(responder), [&p = parts, digest = std::string(path.substr(6)), dry_run = parsed->flag("dry_run")] {
+          return dry_run ? foresee_blob_removal(p.store, digest) : remove_blob(p.store, *p.events, digest);
+        });
   } else if (path.starts_with("pins/")) {
     pin(path.substr(5), query, Pin::release, std::move(responder));
   } else if (path.starts_with("images/")) {

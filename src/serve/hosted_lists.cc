@@ -90,11 +90,7 @@ void HostedList::list(NameReader read, std::string head, std::string path, std::
 }
 
 void HostedList::listed(base::Result<NameSlice> names) {
-  if (!names) {
-    auto response = begin(503);
-    response.headers.add("Retry-After", "30");
-    return refuse(std::move(response), "UNAVAILABLE", names.error().message());
-  }
+  if (!names) return refuse_unread(names.error());
   if (!known(*names)) return;
   if (!n_ && names->more) return stream(*names);
   ListPage page;
@@ -105,6 +101,12 @@ void HostedList::listed(base::Result<NameSlice> names) {
   page.body = head_;
   NameStream::append(page.body, *names, /*first=*/true);
   answer(page, path_, "application/json");
+}
+
+void HostedList::refuse_unread(const base::Error& why) {
+  auto response = begin(503);
+  response.headers.add("Retry-After", "30");
+  refuse(std::move(response), "UNAVAILABLE", why.message());
 }
 
 void HostedList::stream(const NameSlice& first) {
@@ -143,7 +145,12 @@ void HostedTags::start() {
 }
 
 bool HostedTags::known(const NameSlice& names) {
+  const auto failed_before = parts_.store->failed_reads();
   if (!names.names.empty() || parts_.store->hosted().is_hosted(repository_)) return true;
+  if (parts_.store->failed_reads() != failed_before) {
+    refuse_unread(store::unreadable_index());
+    return false;
+  }
   refuse(404, "NAME_UNKNOWN", base::format("nothing was pushed to {}", repository_));
   return false;
 }
@@ -176,9 +183,10 @@ void HostedReferrers::start() {
   const auto artifact_type = registry::wanted_artifact_type(query_);
   on_pool([store = parts_.store, repository = repository_, subject = subject_, last,
            artifact_type] { return hosted_referrers_page(*store, repository, subject, last, artifact_type); },
-          [this, filtered = artifact_type.has_value()](const ListPage& page) {
+          [this, filtered = artifact_type.has_value()](const base::Result<ListPage>& page) {
+            if (!page) return refuse_unread(page.error());
             if (filtered) filters_ = "artifactType";
-            answer(page, base::format("/v2/{}/referrers/{}", repository_, subject_.to_string()), registry::kOciIndex);
+            answer(*page, base::format("/v2/{}/referrers/{}", repository_, subject_.to_string()), registry::kOciIndex);
           });
 }
 

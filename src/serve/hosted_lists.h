@@ -25,6 +25,7 @@ class HostedList : public Exchange {
   // A page or a stream of what `read` finds behind `last`. `head`: the JSON before the first name.
   void list(NameReader read, std::string head, std::string path, std::string last);
   void answer(const ListPage& page, std::string_view path, std::string_view content_type);
+  void refuse_unread(const base::Error& why);
 
   std::optional<std::size_t> n_;  // nullopt: all
   std::string last_;

@@ -12,9 +12,25 @@ using mirror::Refusal;
 
 constexpr std::chrono::seconds kRetryAfter{60};
 
-Refusal not_here(std::string_view what, const std::string& repository, std::string_view name) {
-  return {Refusal::Kind::not_found, base::format("{} {} is not in {}", what, name, repository), std::nullopt};
-}
+// What was not found since this was made is not there, or nobody can tell.
+class Search {
+ public:
+  Search(const DistributionHandler::Parts& parts, const std::string& repository)
+      : store_(*parts.store), repository_(repository), failed_before_(store_.failed_reads()) {}
+  [[nodiscard]] std::optional<Refusal> failed() const {
+    if (store_.failed_reads() == failed_before_) return std::nullopt;
+    return Refusal{Refusal::Kind::unavailable, "the index cannot be read", kRetryAfter};
+  }
+  [[nodiscard]] Refusal not_here(std::string_view what, std::string_view name) const {
+    if (auto refusal = failed()) return std::move(*refusal);
+    return {Refusal::Kind::not_found, base::format("{} {} is not in {}", what, name, repository_), std::nullopt};
+  }
+
+ private:
+  const store::Store& store_;
+  const std::string& repository_;
+  const std::uint64_t failed_before_;
+};
 
 // A client may ask as often as it likes: one line a second at most.
 void log_damage(base::Clock& clock, const std::string& message) {
@@ -39,15 +55,17 @@ mirror::Outcome<std::unique_ptr<mirror::Blob>> open_hosted_blob(const Distributi
                                                                 const std::string& repository,
                                                                 const base::Digest& digest, Purpose purpose) {
   auto& store = *parts.store;
+  const Search search(parts, repository);
   const auto link = store.find_link(repository, digest);
-  if (!link || !link->hosted) return not_here("blob", repository, digest.to_string());
+  if (!link || !link->hosted) return search.not_here("blob", digest.to_string());
   auto open = store.open_blob(digest);
   if (!open) {
     if (open.error().kind() == base::ErrorKind::not_found && link->manifest) {
-      return not_here("blob", repository, digest.to_string());  // a manifest's digest
+      return search.not_here("blob", digest.to_string());  // a manifest's digest
     }
     // Who looks may be about to push it, and must not be told to leave it out.
-    if (purpose == Purpose::look) return not_here("blob", repository, digest.to_string());
+    if (purpose == Purpose::look) return search.not_here("blob", digest.to_string());
+    if (auto refusal = search.failed()) return std::move(*refusal);
     return damaged(parts, repository, digest.to_string(), open.error().message());
   }
   if (purpose == Purpose::pull) {
@@ -62,20 +80,24 @@ mirror::Outcome<mirror::ManifestAnswer> find_hosted_manifest(const DistributionH
                                                              const std::string& repository,
                                                              const registry::Reference& reference, Purpose purpose) {
   auto& store = *parts.store;
+  const Search search(parts, repository);
   const auto name = registry::to_string(reference);
   std::optional<base::Digest> digest;
   if (const auto* tag = std::get_if<registry::Tag>(&reference)) {
     const auto record = store.find_tag(repository, *tag);
-    if (!record) return not_here("tag", repository, name);
+    if (!record) return search.not_here("tag", name);
     digest = record->digest;
   } else {
     digest = std::get<base::Digest>(reference);
   }
   const auto link = store.find_link(repository, *digest);
   // A blob's digest stays one, whatever another repository knows it as.
-  if (!link || !link->hosted || !link->manifest) return not_here("manifest", repository, name);
+  if (!link || !link->hosted || !link->manifest) return search.not_here("manifest", name);
   auto manifest = store.find_manifest(*digest);
-  if (!manifest) return damaged(parts, repository, digest->to_string(), "no such manifest in the index");
+  if (!manifest) {
+    if (auto refusal = search.failed()) return std::move(*refusal);
+    return damaged(parts, repository, digest->to_string(), "no such manifest in the index");
+  }
   if (purpose == Purpose::pull) {
     store.touch_manifest(*digest);
   } else {

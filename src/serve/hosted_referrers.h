@@ -9,8 +9,10 @@
 
 namespace shoal::serve {
 
-[[nodiscard]] ListPage hosted_referrers_page(store::Store& store, const std::string& repository,
-                                             const base::Digest& subject, std::optional<base::Digest> last,
-                                             const std::optional<std::string>& artifact_type);
+// An error when the index cannot be read.
+[[nodiscard]] base::Result<ListPage> hosted_referrers_page(store::Store& store, const std::string& repository,
+                                                           const base::Digest& subject,
+                                                           std::optional<base::Digest> last,
+                                                           const std::optional<std::string>& artifact_type);
 
 }  // namespace shoal::serve

@@ -14,8 +14,6 @@ constexpr int kMaxRetries = 64;  // of a commit that pushes came before
 constexpr int kMaxDryRuns = 4;   // at once
 
 // What is not found may be there then: nothing is garbage.
-base::Error unreadable() { return {base::ErrorKind::gone, "the index cannot be read"}; }
-
 }  // namespace
 
 class CollectRound : public std::enable_shared_from_this<CollectRound> {
@@ -97,7 +95,7 @@ void CollectRound::start() {
   if (options_.only.empty()) return next_repository();
   const auto txn = core_.index->read();
   const bool hosted = txn.get(Table::hosted, options_.only).has_value();
-  if (!txn.ok()) return end(unreadable());
+  if (!txn.ok()) return end(unreadable_index());
   if (!hosted) return end(report_);
   repository_ = options_.only;
   post(&CollectRound::begin_repository);
@@ -109,7 +107,7 @@ void CollectRound::next_repository() {
     auto cursor = txn.cursor(Table::hosted);
     bool more = cursor.seek(repository_);
     if (more && cursor.key() == repository_) more = cursor.next();
-    if (!txn.ok()) return end(unreadable());
+    if (!txn.ok()) return end(unreadable_index());
     if (!more) {
       from_.clear();
       return post(&CollectRound::sweep_unlinked);
@@ -138,7 +136,7 @@ void CollectRound::begin_repository() {
 }
 
 void CollectRound::settle_led_to() {
-  if (!settle_some(*dry_->led_to())) return end(unreadable());
+  if (!settle_some(*dry_->led_to())) return end(unreadable_index());
   post(dry_->led_to()->settled() ? &CollectRound::begin_marks : &CollectRound::settle_led_to);
 }
 
@@ -171,7 +169,7 @@ void CollectRound::find_released() {
     const auto digest = format::parse_digest_key(key);
     if (link && digest && link->released) released_->add(*digest);
   });
-  if (walked == Walk::failed) return end(unreadable());
+  if (walked == Walk::failed) return end(unreadable_index());
   if (walked == Walk::more) return post(&CollectRound::find_released);
   if (dry_) {
     for (const auto& [tag, digest] : dry_->supposed().tags) {
@@ -182,7 +180,7 @@ void CollectRound::find_released() {
 }
 
 void CollectRound::settle_released() {
-  if (!settle_some(*released_)) return end(unreadable());
+  if (!settle_some(*released_)) return end(unreadable_index());
   post(released_->settled() ? &CollectRound::mark_tags : &CollectRound::settle_released);
 }
 
@@ -191,7 +189,7 @@ void CollectRound::mark_tags() {
     const auto tag = format::decode_tag(value);
     if (tag && !(dry_ && dry_->is_gone(name, tag->digest))) marks_->add(tag->digest);
   });
-  if (walked == Walk::failed) return end(unreadable());
+  if (walked == Walk::failed) return end(unreadable_index());
   post(walked == Walk::more ? &CollectRound::mark_tags : &CollectRound::mark_links);
 }
 
@@ -210,13 +208,13 @@ void CollectRound::mark_links() {
     const auto digest = format::parse_digest_key(key);
     if (link && digest && link->manifest && !may_go(view, *digest, *link)) marks_->add(*digest);
   });
-  if (walked == Walk::failed) return end(unreadable());
+  if (walked == Walk::failed) return end(unreadable_index());
   links_seen_ = walked == Walk::done;
   post(&CollectRound::settle);
 }
 
 void CollectRound::settle() {
-  if (!settle_some(*marks_)) return end(unreadable());
+  if (!settle_some(*marks_)) return end(unreadable_index());
   if (!marks_->settled()) return post(&CollectRound::settle);
   post(links_seen_ ? &CollectRound::sweep : &CollectRound::mark_links);
 }
@@ -251,7 +249,7 @@ void CollectRound::sweep() {
     const auto txn = core_.index->read();
     garbage_ = garbage_of(txn);
     if (dry_) dry_->count(IndexView(txn), garbage_, report_);
-    if (!txn.ok()) return end(unreadable());
+    if (!txn.ok()) return end(unreadable_index());
   }
   if (!dry_ && !garbage_.empty()) return remove();
   post(from_.empty() ? &CollectRound::end_repository : &CollectRound::sweep);
@@ -298,7 +296,7 @@ void CollectRound::remove() {
     }
   });
   if (!committed.ok()) return end(committed.error());
-  if (!readable) return end(unreadable());
+  if (!readable) return end(unreadable_index());
   if (too_much) {
     // A repository that is pushed to so fast is left for the next round.
     return post(++retries_ > kMaxRetries ? &CollectRound::end_repository : &CollectRound::settle_pushed);
@@ -319,7 +317,7 @@ void CollectRound::drop(const std::vector<Unlinked>& unlinked) {
 }
 
 void CollectRound::settle_pushed() {
-  if (!settle_some(*marks_)) return end(unreadable());
+  if (!settle_some(*marks_)) return end(unreadable_index());
   post(marks_->settled() ? &CollectRound::remove : &CollectRound::settle_pushed);
 }
 
@@ -329,7 +327,7 @@ void CollectRound::end_repository() {
   if (dry_) {
     const auto txn = core_.index->read();
     dry_->end(txn, report_);
-    if (!txn.ok()) return end(unreadable());
+    if (!txn.ok()) return end(unreadable_index());
   } else {
     bool dropped = false;
     const auto ended = core_.writer->submit_and_wait([this, &dropped](IndexEdit& edit) {
@@ -361,7 +359,7 @@ void CollectRound::sweep_unlinked() {
       if (!record || !digest || is_kept(*record) || record->last_use >= cutoff_ || view.has_holder(*digest)) continue;
       unlinked.push_back({*digest, *record});
     }
-    if (!txn.ok()) return end(unreadable());
+    if (!txn.ok()) return end(unreadable_index());
   }
   if (dry_) {
     for (const auto& blob : unlinked) report_.bytes_freed += blob.record.size;

@@ -16,8 +16,6 @@ constexpr std::size_t kLinksPerStep = 1024;
 constexpr std::size_t kBytesPerStep = 8ULL << 20;  // of manifests
 
 // The tag or the manifest that is not found may be there.
-base::Error unreadable() { return {base::ErrorKind::gone, "the index cannot be read"}; }
-
 }  // namespace
 
 void ContentRemoval::start(Core& core, const std::string& repository, const base::Digest& digest, Removal removal,
@@ -35,7 +33,7 @@ void ContentRemoval::begin(Core& core) {
     const auto txn = core.index->read();
     const IndexView view(txn);
     const auto link = view.link(repository_, digest_);
-    if (!txn.ok()) return answer_(unreadable());
+    if (!txn.ok()) return answer_(unreadable_index());
     if (!link || !link->record.hosted || link->manifest != removal_.manifest.value_or(link->manifest)) {
       return answer_(base::Error(base::ErrorKind::not_found, digest_.to_string()));
     }
@@ -57,7 +55,7 @@ void ContentRemoval::step(Core& core) {
   {
     const auto txn = core.index->read();
     found = look(txn);
-    if (!txn.ok()) return answer_(unreadable());
+    if (!txn.ok()) return answer_(unreadable_index());
   }
   switch (found) {
     case Look::more: return core.post_disk([self = shared_from_this()](Core& c) { self->step(c); });

@@ -93,11 +93,23 @@ base::Result<void> Core::make_blob_dir(const base::Digest& digest) {
   return {};
 }
 
-bool is_sound_blob(Core& core, const base::Digest& digest) {
-  const auto record = IndexView(core.index->read()).blob(digest);
+base::Result<bool> is_sound_blob(Core& core, const base::Digest& digest) {
+  std::optional<BlobRecord> record;
+  {
+    const auto txn = core.index->read();
+    record = IndexView(txn).blob(digest);
+    if (!txn.ok()) return unreadable_index();
+  }
   if (!record || core.unreadable.since(digest, record->inode)) return false;
   const auto st = core.files->stat(core.layout.blob(digest));
+  if (!st.ok() && st.error().kind() != base::ErrorKind::not_found) return st.error();
   return st.ok() && is_file_of(*record, *st);
+}
+
+void end_removal(Core& core, const base::Digest& digest, const BlobRecord& record,
+                 const base::Result<void>& committed) {
+  if (!committed.ok()) core.space.add_blob(record.size);
+  core.guard->end_removal(digest);
 }
 
 std::uint64_t counted_bytes(Core& core, const base::Digest& digest) {
@@ -142,8 +154,8 @@ void forget_dropped(Core& core, std::vector<Unlinked> dropped) {
   core.writer->submit({[shared](IndexEdit& edit) {
                          for (const auto& blob : *shared) edit.erase_blob(blob.digest, blob.record);
                        },
-                       [guard = core.guard, shared](const base::Result<void>&) {
-                         for (const auto& blob : *shared) guard->end_removal(blob.digest);
+                       [&core, shared](const base::Result<void>& committed) {
+                         for (const auto& blob : *shared) end_removal(core, blob.digest, blob.record, committed);
                        },
                        bytes});
 }

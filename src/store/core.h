@@ -88,8 +88,9 @@ struct Core : std::enable_shared_from_this<Core> {
 };
 
 // A record, and the file it is about, which can be read as far as is known. Hold a lease, the right to publish or to
-// remove, else it may go the next moment.
-[[nodiscard]] bool is_sound_blob(Core& core, const base::Digest& digest);
+// remove, else it may go the next moment. An error: nobody knows (the index, or the file, cannot be looked at), and
+// what is there must stay as it is.
+[[nodiscard]] base::Result<bool> is_sound_blob(Core& core, const base::Digest& digest);
 
 // What Space counts for the blob's record, whether its file is there or somebody took it away. Under the right to
 // publish, for whoever renames another file over it and commits another record.
@@ -103,6 +104,9 @@ struct Core : std::enable_shared_from_this<Core> {
 // On the disk executor; does not wait for the commit.
 // Also false: the index cannot be read, so that nothing is known of who needs the blob.
 [[nodiscard]] bool drop_blob(Core& core, const base::Digest& digest, const BlobRecord& record);
+// After the commit that was to take the record away, once the file is gone. If it failed, the record stays, and with it
+// what Space counts.
+void end_removal(Core& core, const base::Digest& digest, const BlobRecord& record, const base::Result<void>& committed);
 // Several, whose records go together: how many went, and their bytes.
 struct Unlinked;
 struct Dropped {

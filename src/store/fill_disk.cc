@@ -200,10 +200,7 @@ void FillDisk::publish(const std::string& repository, Answer<OpenBlob> answer) {
   }
   const std::vector<Write> links{PutLink{repository, digest_, {length_, true}}};
   if (auto checked = check_writes(links); !checked.ok()) return answer(checked.error());
-  if (core_->health.read_only()) {
-    const auto synced = sync_file();  // its readers go on only if these bytes are not just the page cache's
-    return answer(synced.ok() ? core_->health.error() : synced.error());
-  }
+  if (core_->health.read_only()) return answer(unpublished(core_->health.error()));
   const auto kept = std::make_shared<Answer<OpenBlob>>(std::move(answer));  // by the waiter, or by us
   auto again = [self = shared_from_this(), repository, kept] {
     self->run([repository, kept](FillDisk& fill) { fill.publish(repository, std::move(*kept)); });
@@ -219,7 +216,9 @@ void FillDisk::publish(const std::string& repository, Answer<OpenBlob> answer) {
   pieces_->close();
   // Behind the end there may be what a write that failed has left.
   if (auto exact = cut(length_); !exact.ok()) return answer(exact.error().at("publish", digest_.to_string()));
-  if (is_sound_blob(*core_, digest_)) return publish_link(repository, std::move(answer));
+  const auto there = is_sound_blob(*core_, digest_);
+  if (!there.ok()) return answer(unpublished(there.error()));  // nothing is put in the place of what may be sound
+  if (*there) return publish_link(repository, std::move(answer));
   auto record = move_to_blobs();
   if (!record.ok()) return answer(record.error().at("publish", digest_.to_string()));
   published_ = true;
@@ -239,6 +238,12 @@ void FillDisk::publish(const std::string& repository, Answer<OpenBlob> answer) {
   core_->space.remove_blob(replaced);
   answer(OpenBlob(file_, length_, std::move(lease)));
   core_->evictor.kick();
+}
+
+// Its readers go on only if these bytes are not just the page cache's.
+base::Error FillDisk::unpublished(const base::Error& why) {
+  const auto synced = sync_file();
+  return synced.ok() ? why : synced.error();
 }
 
 // Somebody pushed the same blob meanwhile. Readers of this fill keep its file; the other one stays.

@@ -60,6 +60,7 @@ class FillDisk : public std::enable_shared_from_this<FillDisk> {
   [[nodiscard]] base::Result<void> cut(std::uint64_t end);
   void leave_now(bool discard);
   void publish_link(const std::string& repository, Answer<OpenBlob> answer);
+  [[nodiscard]] base::Error unpublished(const base::Error& why);
   [[nodiscard]] base::Result<void> sync_file();
   [[nodiscard]] base::Result<BlobRecord> move_to_blobs();
 

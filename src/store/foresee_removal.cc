@@ -45,7 +45,7 @@ base::Result<RemovalForecast> LocalStore::foresee_removal(std::string_view repos
         ++part.blobs;
         part.bytes += blob->size;
       }
-      if (!txn.ok()) return base::Error(base::ErrorKind::gone, "the index cannot be read");
+      if (!txn.ok()) return unreadable_index();
       from = more && cursor.key().starts_with(prefix) ? std::string(cursor.key()) : std::string();
     }
   }

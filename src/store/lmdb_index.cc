@@ -88,6 +88,7 @@ std::uint64_t Txn::used_bytes() const {
 }
 
 ReadTxn::~ReadTxn() {
+  if (!ok()) ++index_.failed_reads_;
   if (txn_ == nullptr) return;
   mdb_txn_reset(txn_);
   auto& shard = index_.shard();
@@ -184,7 +185,11 @@ ReadTxn LmdbIndex::read() const {
     code = mdb_txn_begin(env_, nullptr, MDB_RDONLY, &txn);
     if (code != 0) txn = nullptr;
   }
-  if (code != 0) obs::error(obs::Category::store, "read index: {}", mdb_strerror(code));
+  if (code == 0) {
+    if (told_.load(std::memory_order_relaxed)) told_ = false;
+  } else if (!told_.exchange(true)) {
+    obs::error(obs::Category::store, "read index: {}", mdb_strerror(code));
+  }
   return ReadTxn(*this, txn);
 }
 

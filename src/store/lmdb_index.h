@@ -6,6 +6,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -111,6 +112,7 @@ class LmdbIndex {
 
   [[nodiscard]] ReadTxn read() const;
   [[nodiscard]] WriteTxn write() const;
+  [[nodiscard]] std::uint64_t failed_reads() const { return failed_reads_; }  // transactions that were not ok()
   [[nodiscard]] std::uint64_t map_size() const { return map_size_; }
 
  private:
@@ -126,6 +128,8 @@ class LmdbIndex {
   MDB_env* env_ = nullptr;
   std::array<unsigned, kTables> dbis_{};
   std::uint64_t map_size_ = 0;
+  mutable std::atomic<std::uint64_t> failed_reads_{0};
+  mutable std::atomic<bool> told_{false};  // the log, that nothing can be read
   std::unique_ptr<std::array<Shard, kShards>> shards_;
 };
 

@@ -31,8 +31,6 @@ bool fits_index(std::string_view name, std::size_t max) {
 
 bool is_repository(std::string_view name) { return fits_index(name, format::kMaxRepositoryKeyBytes); }
 
-base::Error unreadable() { return {base::ErrorKind::gone, "the index cannot be read"}; }
-
 base::Error bad_name() { return {base::ErrorKind::invalid, "the name does not fit the index"}; }
 
 }  // namespace
@@ -66,7 +64,7 @@ base::Result<std::vector<std::string>> LocalHosted::read_hosted(std::string_view
   for (bool more = cursor.seek(last); more && names.size() < limit; more = cursor.next()) {
     if (cursor.key() != last) names.emplace_back(cursor.key());
   }
-  if (!txn.ok()) return unreadable();
+  if (!txn.ok()) return unreadable_index();
   return names;
 }
 
@@ -83,7 +81,7 @@ base::Result<Hosted::Tagged> LocalHosted::read_tagged(std::string_view repositor
                                                       std::size_t limit) const {
   const auto txn = core_->index->read();
   auto tagged = IndexView(txn).tags(repository, last, limit);
-  if (!txn.ok()) return unreadable();
+  if (!txn.ok()) return unreadable_index();
   return tagged;
 }
 
@@ -110,7 +108,7 @@ std::vector<Referrer> LocalHosted::list_referrers(std::string_view repository, c
 base::Result<std::optional<base::WallTime>> LocalHosted::last_pull(const base::Digest& manifest) const {
   const auto txn = core_->index->read();
   const auto use = IndexView(txn).manifest_use(manifest);
-  if (!txn.ok()) return unreadable();
+  if (!txn.ok()) return unreadable_index();
   const bool pulled = use && use->uses > 1;  // the push itself is one
   return pulled ? std::optional(use->last_use) : std::nullopt;
 }
@@ -135,7 +133,7 @@ base::Result<HostedRepository> LocalHosted::measure(std::string_view repository)
         sum.manifests += link->manifest ? 1 : 0;
         sum.bytes += link->record.size.value_or(0);
       }
-      if (!txn.ok()) return unreadable();
+      if (!txn.ok()) return unreadable_index();
       from = more && cursor.key().starts_with(prefix) ? std::string(cursor.key()) : std::string();
     }
   }
@@ -168,7 +166,9 @@ void LocalHosted::mount(const std::string& repository, const base::Digest& diges
   }
   core_->post_disk([repository, digest, from, on = &on, done = std::move(done)](Core& core) mutable {
     auto lease = core.guard->lease(digest);
-    if (lease == nullptr || !is_sound_blob(core, digest)) {
+    const auto sound = is_sound_blob(core, digest);
+    if (!sound.ok()) return answer(on, std::move(done), sound.error());
+    if (lease == nullptr || !*sound) {
       return answer(on, std::move(done), base::Error(base::ErrorKind::not_found, digest.to_string()));
     }
     core.writer->submit(

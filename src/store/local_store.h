@@ -34,6 +34,7 @@ class LocalStore final : public Store {
   [[nodiscard]] std::vector<base::Digest> list_manifests(const std::optional<base::Digest>& last,
                                                          std::size_t limit) const override;
   [[nodiscard]] Usage usage() const override;
+  [[nodiscard]] std::uint64_t failed_reads() const override { return core_->index->failed_reads(); }
 
   void commit(std::vector<Write> writes, base::Executor& on,
               base::UniqueFunction<void(base::Result<void>)> done) override;

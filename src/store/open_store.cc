@@ -82,13 +82,20 @@ base::Result<void> prepare(Core& core) {
 
 }  // namespace
 
-base::Result<std::unique_ptr<Store>> open_store(StoreOptions options, base::Executor& disk, base::Clock& clock,
-                                                std::shared_ptr<FileOps> files, obs::EventSink& events) {
-  const auto core = std::make_shared<Core>(std::move(options), disk, clock, std::move(files), events);
+base::Result<std::shared_ptr<Core>> open_core(StoreOptions options, base::Executor& disk, base::Clock& clock,
+                                              std::shared_ptr<FileOps> files, obs::EventSink& events) {
+  auto core = std::make_shared<Core>(std::move(options), disk, clock, std::move(files), events);
   if (auto prepared = prepare(*core); !prepared.ok()) return prepared.error().at("open store", core->options.path);
   core->sweeper.start(clock.steady_now());
   core->evictor.kick();
-  return std::unique_ptr<Store>(std::make_unique<LocalStore>(core));
+  return core;
+}
+
+base::Result<std::unique_ptr<Store>> open_store(StoreOptions options, base::Executor& disk, base::Clock& clock,
+                                                std::shared_ptr<FileOps> files, obs::EventSink& events) {
+  auto core = open_core(std::move(options), disk, clock, std::move(files), events);
+  if (!core.ok()) return core.error();
+  return std::unique_ptr<Store>(std::make_unique<LocalStore>(std::move(core).value()));
 }
 
 base::Result<std::unique_ptr<Store>> Store::open(StoreOptions options, base::Executor& disk, base::Clock& clock,

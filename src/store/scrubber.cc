@@ -44,7 +44,9 @@ bool Scrubber::quarantine(const Condemned& blob) {
   core.space.remove_blob(blob.record.size);
   core.guard->file_removed(digest);
   core.writer->submit({[digest, record = blob.record](IndexEdit& edit) { edit.erase_blob(digest, record); },
-                       [guard = core.guard, digest](const base::Result<void>&) { guard->end_removal(digest); }});
+                       [&core, digest, record = blob.record](const base::Result<void>& committed) {
+                         end_removal(core, digest, record, committed);
+                       }});
   return true;
 }
 

@@ -72,7 +72,12 @@ void UploadPublisher::publish(Batch& batch) {
   std::size_t moves = 0;
   for (auto& item : batch) {
     if (item.error) continue;
-    item.move = !is_sound_blob(core_, item.upload.digest);
+    const auto there = is_sound_blob(core_, item.upload.digest);
+    if (!there.ok()) {  // nothing is put in the place of what may be sound
+      item.error = there.error();
+      continue;
+    }
+    item.move = !*there;
     if (item.move) {
       ++moves;
     } else if (files.remove(core_.layout.upload(item.upload.id)).ok()) {

@@ -108,7 +108,9 @@ Result<std::unique_ptr<store::Upload>> MemoryHosted::resume_upload(const std::st
   return std::unique_ptr<store::Upload>(std::make_unique<MemoryUpload>(*this, loop, std::string(id), it->second));
 }
 
-bool MemoryHosted::is_hosted(std::string_view repository) const { return hosted_.find(repository) != hosted_.end(); }
+bool MemoryHosted::is_hosted(std::string_view repository) const {
+  return !store_.fails_read() && hosted_.find(repository) != hosted_.end();
+}
 
 std::vector<std::string> MemoryHosted::list_hosted(std::string_view last, std::size_t limit) const {
   std::vector<std::string> out;
@@ -149,6 +151,7 @@ std::vector<store::Referrer> MemoryHosted::list_referrers(std::string_view repos
                                                           const std::optional<base::Digest>& last,
                                                           std::size_t max_bytes) const {
   std::vector<store::Referrer> out;
+  if (store_.fails_read()) return out;
   const auto all = referrers_.find({std::string(repository), subject});
   if (all == referrers_.end()) return out;
   for (auto it = last ? all->second.upper_bound(*last) : all->second.begin(); it != all->second.end(); ++it) {

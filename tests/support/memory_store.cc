@@ -269,6 +269,7 @@ base::Result<store::OpenBlob> MemoryStore::open_blob(const base::Digest& digest)
 
 std::optional<store::BlobRecord> MemoryStore::find_blob(const base::Digest& digest) const {
   const std::lock_guard lock(mutex_);
+  if (fails_read_now()) return std::nullopt;
   const auto it = blobs_.find(digest);
   if (it == blobs_.end()) return std::nullopt;
   store::BlobRecord record;
@@ -278,6 +279,7 @@ std::optional<store::BlobRecord> MemoryStore::find_blob(const base::Digest& dige
 
 std::optional<store::ManifestRecord> MemoryStore::find_manifest(const base::Digest& digest) const {
   const std::lock_guard lock(mutex_);
+  if (fails_read_now()) return std::nullopt;
   const auto it = manifests_.find(digest);
   if (it == manifests_.end()) return std::nullopt;
   auto record = it->second;
@@ -287,12 +289,14 @@ std::optional<store::ManifestRecord> MemoryStore::find_manifest(const base::Dige
 
 std::optional<store::TagRecord> MemoryStore::find_tag(std::string_view repository, std::string_view tag) const {
   const std::lock_guard lock(mutex_);
+  if (fails_read_now()) return std::nullopt;
   const auto it = tags_.find({std::string(repository), std::string(tag)});
   return it == tags_.end() ? std::nullopt : std::optional(it->second);
 }
 
 std::optional<LinkRecord> MemoryStore::find_link(std::string_view repository, const base::Digest& digest) const {
   const std::lock_guard lock(mutex_);
+  if (fails_read_now()) return std::nullopt;
   const auto it = links_.find({std::string(repository), digest.to_string()});
   return it == links_.end() ? std::nullopt : std::optional(it->second);
 }

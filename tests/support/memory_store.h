@@ -42,6 +42,7 @@ class MemoryStore final : public store::Store {
   void put_blob(const base::Digest& digest, std::string bytes);
   void damage_blob(const base::Digest& digest, std::string bytes);
   void remove_manifest(const base::Digest& digest);
+  void fail_reads_after(std::optional<std::size_t> reads);  // of blobs, manifests, tags, links and referrers
 
   // --- what happened ---
   [[nodiscard]] bool has_blob(const base::Digest& digest) const;  // and its bytes are the digest's
@@ -74,6 +75,7 @@ class MemoryStore final : public store::Store {
   [[nodiscard]] std::vector<base::Digest> list_manifests(const std::optional<base::Digest>& last,
                                                          std::size_t limit) const override;
   [[nodiscard]] store::Usage usage() const override;
+  [[nodiscard]] std::uint64_t failed_reads() const override;
   void commit(std::vector<store::Write> writes, base::Executor& on,
               base::UniqueFunction<void(base::Result<void>)> done) override;
   void touch_blob(const base::Digest& digest) override;
@@ -90,6 +92,7 @@ class MemoryStore final : public store::Store {
   [[nodiscard]] base::Result<store::RemovalForecast> foresee_removal(std::string_view repository) const override;
 
   // --- for the hosted side ---
+  [[nodiscard]] bool fails_read() const;
   void put_hosted_link(const std::string& repository, const base::Digest& digest, std::uint64_t size);
   void put_hosted_manifest(const store::ManifestPush& push);
   void remove_hosted_tag(const std::string& repository, const std::string& tag);
@@ -110,7 +113,8 @@ class MemoryStore final : public store::Store {
     base::UniqueFunction<void(base::Result<void>)> done;
   };
   using Key = std::pair<std::string, std::string>;
-  void apply(const store::Write& write);  // locked
+  void apply(const store::Write& write);      // locked
+  [[nodiscard]] bool fails_read_now() const;  // locked
   void put_link(const std::string& repository, const base::Digest& digest, const store::LinkRecord& record);
   [[nodiscard]] std::shared_ptr<const base::File> new_file(std::string_view bytes);
 
@@ -135,6 +139,8 @@ class MemoryStore final : public store::Store {
   std::optional<base::Error> refuse_blobs_;
   bool hold_ = false, fail_open_ = false, fail_publish_ = false;
   std::uint64_t read_errors_ = 0;
+  mutable std::optional<std::size_t> reads_left_;
+  mutable std::uint64_t failed_reads_ = 0;
   std::size_t files_ = 0, begun_ = 0, published_ = 0, commits_ = 0, touches_ = 0;
 };
 

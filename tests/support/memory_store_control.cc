@@ -55,6 +55,27 @@ void MemoryStore::refuse_blobs(std::optional<base::Error> error) {
   refuse_blobs_ = std::move(error);
 }
 
+void MemoryStore::fail_reads_after(std::optional<std::size_t> reads) {
+  const std::lock_guard lock(mutex_);
+  reads_left_ = reads;
+}
+std::uint64_t MemoryStore::failed_reads() const {
+  const std::lock_guard lock(mutex_);
+  return failed_reads_;
+}
+bool MemoryStore::fails_read() const {
+  const std::lock_guard lock(mutex_);
+  return fails_read_now();
+}
+bool MemoryStore::fails_read_now() const {
+  if (!reads_left_) return false;
+  if (*reads_left_ == 0) {
+    ++failed_reads_;
+    return true;
+  }
+  --*reads_left_;
+  return false;
+}
 void MemoryStore::fail_open(bool on) {
   const std::lock_guard lock(mutex_);
   fail_open_ = on;

@@ -160,6 +160,9 @@ struct RemovalForecast {
 
 enum class Admission { keep, pass_through };
 
+// What is answered where nobody knows what the store holds. See Store::failed_reads().
+[[nodiscard]] inline base::Error unreadable_index() { return {base::ErrorKind::gone, "the index cannot be read"}; }
+
 class Store {
  public:
   // Makes the layout if absent; refuses a FORMAT it does not know and a directory in use by another process. Rolls back
@@ -196,6 +199,9 @@ class Store {
   [[nodiscard]] virtual std::vector<base::Digest> list_manifests(const std::optional<base::Digest>& last,
                                                                  std::size_t limit) const = 0;
   [[nodiscard]] virtual Usage usage() const = 0;
+  // Reads that failed, since the start. What the reads above did not find between two equal values is not there; else
+  // the index could not be read, and nothing is known. Cheap.
+  [[nodiscard]] virtual std::uint64_t failed_reads() const { return 0; }
 
   // --- writes ---
   // `done` (may be empty) is posted to `on` when the writes are durable, or with the error that made the store
