@@ -34,7 +34,8 @@ void scrape_store(obs::Metrics& m, const store::Store& store) {
   if (usage.room_bytes != UINT64_MAX) {
     gauge("shoal_store_room_bytes", "The largest blob that could be kept, if all went that may.", usage.room_bytes);
   }
-  gauge("shoal_store_read_only", "1: a failed sync made the store read-only.", usage.read_only ? 1 : 0);
+  gauge("shoal_store_read_only", "1: a failed sync made the store read-only, until its disk writes again.",
+        usage.read_only ? 1 : 0);
   gauge("shoal_index_used_bytes", "Bytes of the LMDB index in use.", usage.index_used);
   gauge("shoal_index_size_bytes", "Bytes the LMDB index may grow to.", usage.index_size);
   follow(m.counter("shoal_store_evicted_blobs_total", "Blobs evicted."), usage.evicted_blobs);

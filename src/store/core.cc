@@ -29,13 +29,15 @@ Core::Core(StoreOptions opts, base::Executor& disk_executor, base::Clock& wall, 
       files(std::move(file_ops)),
       space(limits_of(options)),
       quarantine(layout, *files, quarantine_bytes(options)),
+      doubtful(*files, *guard),
       fills(*guard),
       uploads(*this),
       publisher(*this),
       collector(*this),
       evictor(*this),
       scrubber(*this),
-      sweeper(*this) {}
+      sweeper(*this),
+      write_trial(*this) {}
 
 void Core::close() {
   gate.close();

@@ -8,6 +8,7 @@
 
 #include "collect_shield.h"
 #include "collector.h"
+#include "doubtful.h"
 #include "evictor.h"
 #include "file_ops.h"
 #include "fill_registry.h"
@@ -26,6 +27,7 @@
 #include "unreadable.h"
 #include "upload_publisher.h"
 #include "upload_registry.h"
+#include "write_trial.h"
 
 namespace shoal::store {
 
@@ -72,6 +74,7 @@ struct Core : std::enable_shared_from_this<Core> {
   IndexStats stats;
   Gate gate;
   Quarantine quarantine;
+  Doubtful doubtful;
   FillRegistry fills;
   UploadRegistry uploads;
   UploadPublisher publisher;
@@ -80,6 +83,7 @@ struct Core : std::enable_shared_from_this<Core> {
   Evictor evictor;
   Scrubber scrubber;
   Sweeper sweeper;
+  WriteTrial write_trial;
   std::array<std::array<std::atomic<bool>, 256>, 3> shard_made{};  // blob directory exists and is synced
   std::unique_ptr<LmdbIndex> index;
   std::unique_ptr<IndexWriter> writer;  // after the index it writes

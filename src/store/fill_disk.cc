@@ -81,6 +81,7 @@ base::Result<void> FillDisk::start_empty() {
     lost_ = base::Error(base::ErrorKind::full, created.error().message()).at("keep", digest_.to_string());
     return created.error();
   }
+  core_->doubtful.forget(path_);
   take_file(std::move(created).value());
   return {};
 }
@@ -267,7 +268,7 @@ base::Result<void> FillDisk::sync_file() {
   // file would say that all is well.
   pieces_->close();
   published_ = true;
-  if (core_->files->remove(path_).ok()) room_->settle(0);
+  if (core_->doubtful.remove(path_, digest_)) room_->settle(0);
   return base::Error(base::ErrorKind::corrupt, synced.error().message());
 }
 

@@ -30,7 +30,7 @@ bool FillDisk::adopt_blob_file() {
   // Its only copy, perhaps, and perhaps sound though touched: not put at stake. publish() replaces an unsound one.
   if (record && record->hosted && st.ok()) return false;
   const bool stays = record && !going && !erase_record(*record);
-  if (!st.ok()) return false;
+  if (!st.ok() || core_->doubtful.is(blob_path, st->st_ino)) return false;
   // Not movable, not writable: then it stays an orphan, and the fill starts from nothing.
   if (!core_->files->set_mode(blob_path, 0640).ok() || !core_->files->rename(blob_path, path_).ok()) return false;
   core_->space.add_fill(static_cast<std::uint64_t>(st->st_size));
@@ -60,6 +60,7 @@ base::Result<void> FillDisk::take_kept_file(std::optional<std::uint64_t> size, b
   const auto kept = static_cast<std::uint64_t>(st->st_size);
   room_->found(kept);
   if (!S_ISREG(st->st_mode) || (size && kept > *size)) return start_empty();
+  if (core_->doubtful.is(path_, st->st_ino)) return start_empty();
   auto opened = core_->files->open(path_);
   if (!opened.ok()) {
     if (opened.error().kind() == base::ErrorKind::busy) {  // no descriptor left: that says nothing about the file

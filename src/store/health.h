@@ -1,10 +1,13 @@
-// Health: whether the store may still write. Turns read-only once, with the first reason, and stays so until the
-// process starts again: after a failed sync nobody knows what reached the disk. Counts what the disk failed. Any
-// thread.
+// Health: whether the store may still write. A failed sync turns it read-only, with the first reason, because nobody
+// knows then what reached the disk; a WriteTrial that succeeds lets it write again. What began before such a failure is
+// never acknowledged after it: its bytes may be among those that the kernel gave up, and it tells of that once. So
+// whatever takes longer than a call keeps the epoch it began in. Counts what the disk failed. Any thread.
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "shoal/base/error.h"
@@ -21,13 +24,33 @@ class Health {
     write_failed(why);
     {
       const std::lock_guard lock(mutex_);
-      if (read_only_.load()) return;
+      ++epoch_;
+      if (read_only_) return;
       reason_ = why.message();
-      read_only_.store(true);
+      read_only_ = true;
     }
-    obs::error(obs::Category::store, "the store is read-only until a restart: {}", why.message());
+    obs::error(obs::Category::store, "the store is read-only until its disk writes again: {}", why.message());
   }
-  [[nodiscard]] bool read_only() const { return read_only_.load(std::memory_order_relaxed); }
+  // False: something has failed since `epoch`, and nothing changes.
+  [[nodiscard]] bool write_again(std::uint64_t epoch) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (epoch_ != epoch) return false;
+      ++epoch_;
+      reason_.clear();
+      read_only_ = false;
+    }
+    obs::warn(obs::Category::store, "the store writes again: a trial and a commit of the index reached the disk");
+    return true;
+  }
+  [[nodiscard]] std::uint64_t epoch() const { return epoch_; }
+  // Why nothing that began in `epoch` is acknowledged any more.
+  [[nodiscard]] std::optional<base::Error> refuses(std::uint64_t epoch) const {
+    if (read_only_) return error();
+    if (epoch_ == epoch) return std::nullopt;
+    return base::Error(base::ErrorKind::gone, "the disk failed meanwhile; begin anew");
+  }
+  [[nodiscard]] bool read_only() const { return read_only_; }
   [[nodiscard]] std::uint64_t write_errors() const { return write_errors_; }
   [[nodiscard]] std::string reason() const {
     const std::lock_guard lock(mutex_);
@@ -41,6 +64,7 @@ class Health {
   mutable std::mutex mutex_;
   std::string reason_;
   std::atomic<bool> read_only_{false};
+  std::atomic<std::uint64_t> epoch_{0};  // raised by each failure, and when the store writes again
   std::atomic<std::uint64_t> write_errors_{0};
 };
 

@@ -1,5 +1,6 @@
 #include "index_writer.h"
 
+#include <algorithm>
 #include <chrono>
 
 namespace shoal::store {
@@ -38,7 +39,7 @@ IndexWriter::~IndexWriter() { stop(); }
 
 void IndexWriter::submit(Job job) {
   std::optional<base::Error> refused;
-  if (health_.read_only()) {
+  if (health_.read_only() && !job.trial) {
     refused = health_.error();
   } else {
     const std::lock_guard lock(mutex_);
@@ -59,14 +60,24 @@ void IndexWriter::submit(Job job) {
 }
 
 base::Result<void> IndexWriter::submit_and_wait(base::UniqueFunction<void(IndexEdit&)> apply) {
+  return submit_and_wait(Job{std::move(apply), {}});
+}
+
+// The totals are written with every commit: it is one that writes.
+base::Result<void> IndexWriter::try_again() {
+  return submit_and_wait(Job{.apply = [](IndexEdit&) {}, .finished = {}, .trial = true});
+}
+
+base::Result<void> IndexWriter::submit_and_wait(Job job) {
   std::mutex mutex;
   std::condition_variable done;
   std::optional<base::Result<void>> answer;
-  submit({std::move(apply), [&mutex, &done, &answer](base::Result<void> result) {
-            const std::lock_guard lock(mutex);
-            answer = std::move(result);
-            done.notify_one();  // under the lock: the waiter's stack must not go before
-          }});
+  job.finished = [&mutex, &done, &answer](base::Result<void> result) {
+    const std::lock_guard lock(mutex);
+    answer = std::move(result);
+    done.notify_one();  // under the lock: the waiter's stack must not go before
+  };
+  submit(std::move(job));
   std::unique_lock lock(mutex);
   done.wait(lock, [&answer] { return answer.has_value(); });
   return *answer;
@@ -108,13 +119,20 @@ void IndexWriter::run() {
 void IndexWriter::commit_group(std::vector<Job> group, bool with_touches) {
   const TouchMap touches = with_touches ? touches_.take() : TouchMap{};
   if (group.empty() && touches.empty()) return;
-  if (health_.read_only()) {
-    for (auto& job : group) {
-      if (job.finished) job.finished(health_.error());
+  const bool trial = health_.read_only();
+  if (trial) {
+    const auto first = std::stable_partition(group.begin(), group.end(), [](const Job& job) { return job.trial; });
+    for (auto job = first; job != group.end(); ++job) {
+      if (job->finished) job->finished(health_.error());
     }
-    return;
+    group.erase(first, group.end());
+    if (group.empty()) return;
   }
   auto result = commit_once(group, touches);
+  if (trial && !result.ok() && index_.write().failed()) {  // LMDB has given up
+    result = index_.reopen();
+    if (result.ok()) result = commit_once(group, touches);
+  }
   if (!result.ok() && result.error().kind() == base::ErrorKind::full) {
     make_room();
     result = commit_once(group, touches);

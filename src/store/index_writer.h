@@ -31,6 +31,7 @@ class IndexWriter {
     base::UniqueFunction<void(IndexEdit&)> apply;             // may run again after a failed transaction
     base::UniqueFunction<void(base::Result<void>)> finished;  // once, on the writer's thread
     std::size_t bytes = 512;
+    bool trial = false;  // also of a store that is read-only
   };
 
   IndexWriter(LmdbIndex& index, FileOps& files, base::Clock& clock, Touches& touches, Health& health,
@@ -39,9 +40,11 @@ class IndexWriter {
 
   void submit(Job job);  // a full queue answers ErrorKind::busy, a stopped writer ErrorKind::cancelled; at once
   [[nodiscard]] base::Result<void> submit_and_wait(base::UniqueFunction<void(IndexEdit&)> apply);
-  void stop();  // commits what waits and the touches, then ends the thread
+  [[nodiscard]] base::Result<void> try_again();  // a commit although the store is read-only; waits for it
+  void stop();                                   // commits what waits and the touches, then ends the thread
 
  private:
+  [[nodiscard]] base::Result<void> submit_and_wait(Job job);
   void run();
   void commit_group(std::vector<Job> group, bool with_touches);
   [[nodiscard]] base::Result<void> commit_once(std::vector<Job>& group, const TouchMap& touches);

@@ -3,6 +3,11 @@
 #include "shoal/base/format.h"
 
 namespace shoal::store {
+namespace {
+
+constexpr base::HashAlgorithm kAlgorithms[] = {base::HashAlgorithm::sha256, base::HashAlgorithm::sha512};
+
+}  // namespace
 
 std::string Layout::algorithm_dir(base::HashAlgorithm algorithm) const {
   return blobs_dir() + "/" + std::string(base::to_string(algorithm));
@@ -22,6 +27,20 @@ std::string Layout::fill(const base::Digest& digest) const { return fills_dir() 
 
 std::string Layout::quarantine(const base::Digest& digest, std::string_view reason) const {
   return quarantine_dir() + "/" + digest.hex() + "." + reason_slug(reason);
+}
+
+std::vector<std::string> Layout::directories() const {
+  std::vector<std::string> all{root(), blobs_dir(), fills_dir(), uploads_dir(), quarantine_dir()};
+  for (const auto algorithm : kAlgorithms) all.push_back(algorithm_dir(algorithm));
+  return all;
+}
+
+std::vector<std::string> Layout::shard_dirs() const {
+  std::vector<std::string> all;
+  for (const auto algorithm : kAlgorithms) {
+    for (unsigned shard = 0; shard < 256; ++shard) all.push_back(shard_dir(algorithm, shard));
+  }
+  return all;
 }
 
 std::optional<base::Digest> parse_content_name(std::string_view name) {

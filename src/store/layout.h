@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "shoal/base/digest.h"
 
@@ -29,6 +30,9 @@ class Layout {
   [[nodiscard]] std::string blob_dir(const base::Digest& digest) const;  // blobs/sha256/ab
   [[nodiscard]] std::string blob(const base::Digest& digest) const;      // blobs/sha256/ab/<hex>
   [[nodiscard]] std::string fill(const base::Digest& digest) const;      // fills/<hex>
+  [[nodiscard]] std::vector<std::string> directories() const;  // whose entries change, but for the shards; there or not
+  [[nodiscard]] std::vector<std::string> shard_dirs() const;   // the same
+  [[nodiscard]] static std::string trial_file(const std::string& directory) { return directory + "/TRIAL"; }
   [[nodiscard]] std::string upload(const std::string& id) const { return uploads_dir() + "/" + id; }
   [[nodiscard]] std::string quarantine(const base::Digest& digest, std::string_view reason) const;
 

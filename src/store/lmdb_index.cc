@@ -2,7 +2,9 @@
 
 #include <lmdb.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <thread>
 
 #include "shoal/obs/log.h"
@@ -27,6 +29,8 @@ base::Error to_error(int code, std::string_view operation) {
 struct LmdbIndex::Shard {
   std::mutex mutex;
   std::vector<MDB_txn*> idle;
+  unsigned reading = 0;
+  bool open = false;
 };
 
 Cursor::Cursor(MDB_txn* txn, unsigned dbi, bool& failed) : failed_(failed) {
@@ -66,7 +70,7 @@ std::optional<std::string_view> Txn::get(Table table, std::string_view key) cons
   return std::nullopt;
 }
 
-Cursor Txn::cursor(Table table) const { return Cursor(txn_, index_.dbi(table), failed_); }
+Cursor Txn::cursor(Table table) const { return Cursor(txn_, txn_ == nullptr ? 0 : index_.dbi(table), failed_); }
 
 std::uint64_t Txn::entries(Table table) const {
   MDB_stat stat{};
@@ -94,6 +98,7 @@ ReadTxn::~ReadTxn() {
   auto& shard = index_.shard();
   const std::lock_guard lock(shard.mutex);
   shard.idle.push_back(txn_);
+  --shard.reading;
 }
 
 WriteTxn::~WriteTxn() {
@@ -122,44 +127,89 @@ base::Result<void> WriteTxn::commit() {
   return {};
 }
 
-base::Result<std::unique_ptr<LmdbIndex>> LmdbIndex::open(const std::string& directory, std::uint64_t map_size) {
-  std::unique_ptr<LmdbIndex> index(new LmdbIndex);
-  index->shards_ = std::make_unique<std::array<Shard, kShards>>();
+LmdbIndex::LmdbIndex(std::string directory, std::uint64_t map_size)
+    : directory_(std::move(directory)), shards_(std::make_unique<std::array<Shard, kShards>>()) {
   constexpr std::uint64_t kPage = 4096;
-  index->map_size_ = std::max<std::uint64_t>((map_size + kPage - 1) / kPage * kPage, 256 * kPage);
+  map_size_ = std::max<std::uint64_t>((map_size + kPage - 1) / kPage * kPage, 256 * kPage);
+}
 
-  int code = mdb_env_create(&index->env_);
-  if (code != 0) return to_error(code, "create index");
-  (void)mdb_env_set_maxdbs(index->env_, kTables);  // cannot fail before open
-  (void)mdb_env_set_maxreaders(index->env_, kMaxReaders);
-  code = mdb_env_set_mapsize(index->env_, index->map_size_);
-  // NOTLS: a read transaction belongs to the object, not the thread, so that it can be pooled.
-  if (code == 0) code = mdb_env_open(index->env_, directory.c_str(), MDB_NOTLS | MDB_NORDAHEAD, 0640);
-  if (code != 0) return to_error(code, "open index").at("open store", directory);
-  int dead = 0;
-  (void)mdb_reader_check(index->env_, &dead);  // best effort: slots of a process that was killed
-
-  MDB_txn* txn = nullptr;
-  code = mdb_txn_begin(index->env_, nullptr, 0, &txn);
-  if (code != 0) return to_error(code, "open index").at("open store", directory);
-  for (std::size_t i = 0; i < kTables && code == 0; ++i) {
-    code = mdb_dbi_open(txn, kTableNames[i], MDB_CREATE, &index->dbis_[i]);
-  }
-  if (code != 0) {
-    mdb_txn_abort(txn);
-    return to_error(code, "open index tables").at("open store", directory);
-  }
-  code = mdb_txn_commit(txn);
-  if (code != 0) return to_error(code, "open index tables").at("open store", directory);
+base::Result<std::unique_ptr<LmdbIndex>> LmdbIndex::open(const std::string& directory, std::uint64_t map_size) {
+  std::unique_ptr<LmdbIndex> index(new LmdbIndex(directory, map_size));
+  if (auto opened = index->open_environment(); !opened.ok()) return opened.error();
+  index->let_in(true);
   return index;
 }
 
-LmdbIndex::~LmdbIndex() {
+base::Result<void> LmdbIndex::open_environment() {
+  int code = mdb_env_create(&env_);
+  if (code != 0) return to_error(code, "create index");
+  (void)mdb_env_set_maxdbs(env_, kTables);  // cannot fail before open
+  (void)mdb_env_set_maxreaders(env_, kMaxReaders);
+  code = mdb_env_set_mapsize(env_, map_size_);
+  // NOTLS: a read transaction belongs to the object, not the thread, so that it can be pooled.
+  if (code == 0) code = mdb_env_open(env_, directory_.c_str(), MDB_NOTLS | MDB_NORDAHEAD, 0640);
+  if (code != 0) return to_error(code, "open index").at("open store", directory_);
+  int dead = 0;
+  (void)mdb_reader_check(env_, &dead);  // best effort: slots of a process that was killed
+
+  MDB_txn* txn = nullptr;
+  code = mdb_txn_begin(env_, nullptr, 0, &txn);
+  if (code != 0) return to_error(code, "open index").at("open store", directory_);
+  for (std::size_t i = 0; i < kTables && code == 0; ++i) {
+    code = mdb_dbi_open(txn, kTableNames[i], MDB_CREATE, &dbis_[i]);
+  }
+  if (code != 0) {
+    mdb_txn_abort(txn);
+    return to_error(code, "open index tables").at("open store", directory_);
+  }
+  code = mdb_txn_commit(txn);
+  if (code != 0) return to_error(code, "open index tables").at("open store", directory_);
+  return {};
+}
+
+void LmdbIndex::close_environment() {
   if (env_ == nullptr) return;
   for (auto& shard : *shards_) {
     for (MDB_txn* txn : shard.idle) mdb_txn_abort(txn);
+    shard.idle.clear();
   }
-  mdb_env_close(env_);
+  mdb_env_close(std::exchange(env_, nullptr));
+}
+
+LmdbIndex::~LmdbIndex() { close_environment(); }
+
+void LmdbIndex::let_in(bool readers) {
+  for (auto& shard : *shards_) {
+    const std::lock_guard lock(shard.mutex);
+    shard.open = readers;
+  }
+}
+
+bool LmdbIndex::is_being_read() const {
+  return std::any_of(shards_->begin(), shards_->end(), [](Shard& shard) {
+    const std::lock_guard lock(shard.mutex);
+    return shard.reading > 0;
+  });
+}
+
+base::Result<void> LmdbIndex::reopen() {
+  constexpr int kPatienceMs = 1000;
+  let_in(false);
+  for (int waited = 0; is_being_read(); ++waited) {
+    if (waited == kPatienceMs) {
+      let_in(true);
+      return base::Error(base::ErrorKind::busy, "the index is being read").at("open index again");
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  close_environment();
+  auto opened = open_environment();
+  if (opened.ok()) {
+    let_in(true);
+  } else {
+    close_environment();
+  }
+  return opened;
 }
 
 LmdbIndex::Shard& LmdbIndex::shard() const {
@@ -169,9 +219,11 @@ LmdbIndex::Shard& LmdbIndex::shard() const {
 
 ReadTxn LmdbIndex::read() const {
   MDB_txn* txn = nullptr;
+  auto& pool = shard();
   {
-    auto& pool = shard();
     const std::lock_guard lock(pool.mutex);
+    if (!pool.open) return ReadTxn(*this, nullptr);
+    ++pool.reading;
     if (!pool.idle.empty()) {
       txn = pool.idle.back();
       pool.idle.pop_back();
@@ -187,15 +239,17 @@ ReadTxn LmdbIndex::read() const {
   }
   if (code == 0) {
     if (told_.load(std::memory_order_relaxed)) told_ = false;
-  } else if (!told_.exchange(true)) {
-    obs::error(obs::Category::store, "read index: {}", mdb_strerror(code));
+  } else {
+    if (!told_.exchange(true)) obs::error(obs::Category::store, "read index: {}", mdb_strerror(code));
+    const std::lock_guard lock(pool.mutex);
+    --pool.reading;
   }
   return ReadTxn(*this, txn);
 }
 
 WriteTxn LmdbIndex::write() const {
   MDB_txn* txn = nullptr;
-  const int code = mdb_txn_begin(env_, nullptr, 0, &txn);
+  const int code = env_ == nullptr ? EIO : mdb_txn_begin(env_, nullptr, 0, &txn);
   return WriteTxn(*this, code == 0 ? txn : nullptr, code);
 }
 

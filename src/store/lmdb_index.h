@@ -113,18 +113,28 @@ class LmdbIndex {
   [[nodiscard]] ReadTxn read() const;
   [[nodiscard]] WriteTxn write() const;
   [[nodiscard]] std::uint64_t failed_reads() const { return failed_reads_; }  // transactions that were not ok()
+  // By the writing thread, outside a transaction: as if the process started again, because LMDB gives up an environment
+  // whose meta page it could not write (nothing can be read either then). Reads that begin meanwhile are not ok();
+  // waits for those that run, up to a second. After an error the index is either as before (ErrorKind::busy) or nothing
+  // can be read or written until the next call.
+  [[nodiscard]] base::Result<void> reopen();
   [[nodiscard]] std::uint64_t map_size() const { return map_size_; }
 
  private:
   friend class Txn;
   friend class ReadTxn;
   friend class WriteTxn;
-  LmdbIndex() = default;
+  LmdbIndex(std::string directory, std::uint64_t map_size);
+  [[nodiscard]] base::Result<void> open_environment();
+  void close_environment();  // nobody reads
+  void let_in(bool readers);
+  [[nodiscard]] bool is_being_read() const;
   [[nodiscard]] unsigned dbi(Table table) const { return dbis_[static_cast<std::size_t>(table)]; }
   struct Shard;
   Shard& shard() const;
 
   static constexpr std::size_t kShards = 16;  // of the pool, by thread
+  std::string directory_;
   MDB_env* env_ = nullptr;
   std::array<unsigned, kTables> dbis_{};
   std::uint64_t map_size_ = 0;

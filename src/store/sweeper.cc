@@ -36,6 +36,7 @@ bool Sweeper::due(std::atomic<std::int64_t>& next, base::SteadyTime now, base::S
 }
 
 void Sweeper::tick(base::SteadyTime now) {
+  core_.write_trial.tick(now);
   if (due(next_sample_, now, kSampleEvery)) {
     core_.post_disk([](Core& core) {
       core.sweeper.sample_free();

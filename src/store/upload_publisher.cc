@@ -66,9 +66,7 @@ UploadPublisher::Batch UploadPublisher::take() {
 
 void UploadPublisher::publish(Batch& batch) {
   auto& files = *core_.files;
-  if (core_.health.read_only()) {
-    for (auto& item : batch) item.error = core_.health.error();
-  }
+  for (auto& item : batch) item.error = core_.health.refuses(item.upload.epoch);
   std::size_t moves = 0;
   for (auto& item : batch) {
     if (item.error) continue;
@@ -89,6 +87,11 @@ void UploadPublisher::publish(Batch& batch) {
   if (!sync_all) sync_each(batch);
   move_each(batch, sync_all);
   sync_moves(batch, sync_all);
+  // The sync of an earlier batch may have told what became of the bytes of this one.
+  for (auto& item : batch) {
+    if (item.error || !item.move) continue;
+    if (const auto refused = core_.health.refuses(item.upload.epoch)) take_back(item, *refused);
+  }
 }
 
 void UploadPublisher::sync_each(Batch& batch) {
@@ -96,6 +99,9 @@ void UploadPublisher::sync_each(Batch& batch) {
     if (item.error || !item.move || item.upload.synced) continue;
     if (auto synced = core_.files->sync(*item.upload.file); !synced.ok()) {
       if (synced.error().kind() != base::ErrorKind::full) core_.health.turn_read_only(synced.error());
+      if (core_.doubtful.remove(core_.layout.upload(item.upload.id), std::nullopt)) {
+        core_.space.give_back(item.upload.size);
+      }
       item.error = synced.error();
     }
   }
@@ -157,10 +163,15 @@ void UploadPublisher::sync_moves(Batch& batch, bool sync_all) {
 void UploadPublisher::fail_moved(Batch& batch, const base::Error& error) {
   if (!not_tried(error)) core_.health.turn_read_only(error);
   for (auto& item : batch) {
-    if (item.error || !item.move) continue;
-    if (core_.files->remove(core_.layout.blob(item.upload.digest)).ok()) core_.space.remove_blob(item.upload.size);
-    item.error = error;
+    if (!item.error && item.move) take_back(item, error);
   }
+}
+
+// From blobs/.
+void UploadPublisher::take_back(Item& item, const base::Error& error) {
+  const auto& digest = item.upload.digest;
+  if (core_.doubtful.remove(core_.layout.blob(digest), digest)) core_.space.remove_blob(item.upload.size);
+  item.error = error;
 }
 
 void UploadPublisher::submit(Item item) {

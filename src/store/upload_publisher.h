@@ -27,8 +27,9 @@ struct FinishedUpload {
   base::Digest digest;  // it was checked
   std::uint64_t size = 0;
   std::shared_ptr<const base::File> file;
-  bool synced = false;    // its bytes
-  bool recorded = false;  // in the index, as an upload
+  bool synced = false;      // its bytes
+  bool recorded = false;    // in the index, as an upload
+  std::uint64_t epoch = 0;  // of Health, in which it began
   base::UniqueFunction<void(base::Result<void>)> answer;
 };
 
@@ -56,6 +57,7 @@ class UploadPublisher {
   void move_each(Batch& batch, bool sync_all);
   void sync_moves(Batch& batch, bool sync_all);
   void fail_moved(Batch& batch, const base::Error& error);
+  void take_back(Item& item, const base::Error& error);
   void submit(Item item);
   void finished(Item& item);
 

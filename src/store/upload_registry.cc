@@ -118,6 +118,23 @@ UploadRegistry::Abandoned UploadRegistry::count_abandoned() const {
   return found;
 }
 
+void UploadRegistry::end_refused() {
+  std::vector<std::shared_ptr<UploadSession>> refused;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, session] : sessions_) {
+      if (core_.health.refuses(session->epoch())) refused.push_back(session);
+    }
+  }
+  for (const auto& session : refused) {
+    session->run(
+        [](UploadSession& s) {
+          if (!s.over()) s.cancel();
+        },
+        UploadSession::Read::not_needed);
+  }
+}
+
 std::size_t UploadRegistry::sweep() {
   std::vector<std::shared_ptr<UploadSession>> idle;
   {

@@ -27,6 +27,8 @@ class UploadRegistry {
   // On the disk executor. Ends sessions that nobody went on with, and removes files that no session is about. Answers
   // how many; bytes are added to `bytes`.
   std::size_t sweep();
+  // The same. Ends those that began before the store turned read-only: nothing of them will be acknowledged.
+  void end_refused();
   struct Abandoned {
     std::size_t sessions = 0;
     std::uint64_t bytes = 0;

@@ -34,6 +34,7 @@ UploadSession::UploadSession(Core& core, std::string id, std::string repository,
       id_(std::move(id)),
       repository_(std::move(repository)),
       started_(started),
+      epoch_(core.health.epoch()),
       path_(core.layout.upload(id_)),
       strand_(core.disk),
       touched_(started.time_since_epoch().count()),
@@ -143,7 +144,7 @@ void UploadSession::append(const std::string& bytes, Answer<std::uint64_t> answe
 }
 
 base::Result<void> UploadSession::write(const std::string& bytes) {
-  if (core_.health.read_only()) return core_.health.error();
+  if (auto refused = core_.health.refuses(epoch_)) return std::move(*refused);
   auto& space = core_.space;
   if (!space.take(bytes.size())) {
     core_.evictor.make_room(bytes.size());
@@ -171,7 +172,7 @@ base::Result<void> UploadSession::cut_tail() {
 }
 
 void UploadSession::finish(const base::Digest& digest, Answer<void> answer) {
-  if (core_.health.read_only()) return answer(core_.health.error());
+  if (const auto refused = core_.health.refuses(epoch_)) return answer(*refused);
   auto ready = need_file();
   if (ready.ok()) ready = cut_tail();
   if (!ready.ok()) return answer(ready.error().at("upload", id_));
@@ -206,20 +207,22 @@ void UploadSession::conclude(const base::Digest& digest, bool matches, Answer<vo
   if (length_ >= kSyncAloneFrom) {
     if (auto done = core_.files->sync(*file_); !done.ok()) {
       if (done.error().kind() != base::ErrorKind::full) core_.health.turn_read_only(done.error().at("sync", path_));
-      cancel();
+      cancel(Bytes::doubtful);
       return answer(done.error().at("upload", id_));
     }
     synced = true;
   }
   over_ = true;
-  core_.publisher.add({id_, repository_, digest, length_, std::move(file_), synced, recorded_, std::move(answer)});
+  core_.publisher.add(
+      {id_, repository_, digest, length_, std::move(file_), synced, recorded_, epoch_, std::move(answer)});
 }
 
-void UploadSession::cancel() {
+void UploadSession::cancel(Bytes bytes) {
   over_ = true;
   const auto st = core_.files->stat(path_);
   const auto kept = known_ || !st.ok() ? length_ : static_cast<std::uint64_t>(st->st_size);
-  const bool removed = core_.files->remove(path_).ok();
+  const bool removed =
+      bytes == Bytes::doubtful ? core_.doubtful.remove(path_, std::nullopt) : core_.files->remove(path_).ok();
   if (removed || file_ == nullptr) core_.space.give_back(kept);
   file_.reset();
   if (recorded_) {

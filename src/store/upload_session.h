@@ -37,6 +37,7 @@ class UploadSession : public std::enable_shared_from_this<UploadSession> {
   void touch(base::WallTime now) { touched_ = now.time_since_epoch().count(); }
   [[nodiscard]] base::WallTime touched() const { return base::WallTime(base::WallTime::duration(touched_.load())); }
   [[nodiscard]] bool over() const { return over_; }
+  [[nodiscard]] std::uint64_t epoch() const { return epoch_; }
   // Posts to the strand. A session of an earlier run is hashed first, unless `read` says that the work does without.
   enum class Read { first, not_needed };
   void run(base::UniqueFunction<void(UploadSession&)> work, Read read = Read::first);
@@ -46,7 +47,8 @@ class UploadSession : public std::enable_shared_from_this<UploadSession> {
   [[nodiscard]] std::uint64_t length() const { return length_; }
   void append(const std::string& bytes, Answer<std::uint64_t> answer);
   void finish(const base::Digest& digest, Answer<void> answer);
-  void cancel();
+  enum class Bytes { plain, doubtful };  // their sync failed
+  void cancel(Bytes bytes = Bytes::plain);
   void rest(std::uint64_t holder);  // the holder goes: nothing is open until the next one
   void remember();                  // in the index, if it is not there; does not wait
 
@@ -68,6 +70,7 @@ class UploadSession : public std::enable_shared_from_this<UploadSession> {
   const std::string id_;
   const std::string repository_;
   const base::WallTime started_;
+  const std::uint64_t epoch_;  // of Health: what was written before a failure may be lost
   const std::string path_;
   base::Strand strand_;
   std::atomic<std::uint64_t> holder_{0};

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 
 from lib import case, faulty_disk, images, procs
 from lib.layers import LayerCase
@@ -56,15 +57,27 @@ class FaultCase(case.Case):
         self.up.forget()
         return blob
 
-    def push(self, blob):
-        """(status, text) of the last answer."""
+    def ask(self, method, path, body=b""):
+        """(status, text, Location)"""
         connection = http.client.HTTPConnection(*self.node.address, timeout=30)
         try:
-            connection.request("POST", "/v2/own/app/blobs/uploads/?digest=" + blob.digest, blob.data)
+            connection.request(method, path, body)
             answer = connection.getresponse()
-            return answer.status, answer.read().decode()
+            return answer.status, answer.read().decode(), answer.getheader("Location")
         finally:
             connection.close()
+
+    def push(self, blob):
+        """(status, text) of the last answer."""
+        return self.ask("POST", "/v2/own/app/blobs/uploads/?digest=" + blob.digest, blob.data)[:2]
+
+    def begin_push(self, blob):
+        """All bytes are there, but for the end. Its place."""
+        status, text, place = self.ask("POST", "/v2/own/app/blobs/uploads/")
+        self.assertEqual(status, 202, text)
+        status, text, place = self.ask("PATCH", place, blob.data)
+        self.assertEqual(status, 202, text)
+        return place
 
     def logged(self, *words):
         """A line of the log that has all of these."""
@@ -94,6 +107,11 @@ class FaultCase(case.Case):
         self.assertGreaterEqual(status, 500, text)
         self.assertEqual(self.node.head("/v2/own/app/blobs/" + pushed.digest).status, 404)
         return text
+
+    def wait_until_it_writes_again(self):
+        procs.wait_until(lambda: self.node.metric("shoal_store_read_only") == 0, 60, "the store to write again")
+        self.logged("warn", "the store writes again")
+        self.assertEqual(self.node.get("/readyz").status, 200)
 
     def assert_keeps_again(self, *doubtful):
         """Pulls are stored and pushes taken; `doubtful`: pulled meanwhile, and sound wherever they come from."""
@@ -216,7 +234,7 @@ class TestWrites(FaultCase):
         blob = self.blob(20 * MB)
         self.assert_sound_blob(self.get(blob), blob)
         procs.wait_until(lambda: self.node.metric("shoal_store_read_only") == 1, 20, "the store to turn read-only")
-        self.logged("error", "read-only until a restart")
+        self.logged("error", "read-only until its disk writes again")
         self.assertGreaterEqual(self.node.metric("shoal_store_write_errors_total"), 1)
         self.assertIn("read-only", self.assert_nothing_is_kept())
         self.assertEqual(self.node.get("/readyz").status, 503)
@@ -236,7 +254,7 @@ class TestWrites(FaultCase):
             status, text = self.push(blob)
             self.assertGreaterEqual(status, 500, text)
         self.assertIn("read-only", text)  # the first of them found out
-        self.logged("error", "read-only until a restart")
+        self.logged("error", "read-only until its disk writes again")
         self.start_over_on_a_sound_disk()
         self.assertEqual(self.node.head("/v2/own/app/blobs/" + blob.digest).status, 404)
         self.assert_keeps_again()
@@ -264,6 +282,17 @@ class TestWritesThatTheKernelForgets(FaultCase):
         self.node.restart()
         self.assert_keeps_again(blob)
 
+    def test_what_was_not_written_is_not_taken_up_when_the_store_writes_again(self):
+        self.disk.fail_writes()
+        blob = self.blob(20 * MB)
+        self.assert_sound_blob(self.get(blob), blob)
+        procs.wait_until(lambda: self.node.metric("shoal_store_read_only") == 1, 20, "the store to turn read-only")
+        procs.wait_until(lambda: self.node.metric("shoal_store_read_only") == 1 and
+                         "the store stays read-only" in self.node.stderr(), 60, "a trial that fails")
+        self.disk.heal()
+        self.wait_until_it_writes_again()
+        self.assert_keeps_again(blob)
+
     def test_slow_reader_gets_no_bytes_that_only_memory_had(self):
         self.disk.fail_writes()
         blob = self.blob(20 * MB)
@@ -286,6 +315,55 @@ class TestWritesThatTheKernelForgets(FaultCase):
         for name in fills:
             with open(name, "rb") as f:
                 os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+class TestWritesAgain(FaultCase):
+    """The index is on the failing disk, too."""
+
+    journal = False
+
+    def test_pushes_are_taken_again_without_a_restart(self):
+        held = self.held(MB)
+        self.disk.fail_writes()
+        lost = images.random_blob(5 * MB)
+        self.assertGreaterEqual(self.push(lost)[0], 500)
+        procs.wait_until(lambda: self.node.metric("shoal_store_read_only") == 1, 20, "the store to turn read-only")
+        self.disk.heal()
+        self.wait_until_it_writes_again()
+        self.assertEqual(self.node.head("/v2/own/app/blobs/" + lost.digest).status, 404)
+        self.assertEqual(self.push(lost)[0], 201)
+        self.assert_keeps_again()
+        self.node.stop()
+        self.disk.unmount()  # what only memory had is gone
+        self.disk.mount()
+        self.node.start()
+        self.assert_sound_blob(self.get(lost, "own/app"), lost)
+        self.up.forget()
+        self.assert_sound_blob(self.get(held), held)
+        self.assertEqual(self.up.count(), 0)
+
+    def test_pushes_whose_bytes_the_kernel_gave_up_are_not_acknowledged_later(self):
+        blobs = [images.random_blob(200_000 + n) for n in range(4)]
+        places = [self.begin_push(blob) for blob in blobs]
+        self.disk.fail_writes()
+        self.assertGreaterEqual(self.push(images.random_blob(5 * MB))[0], 500)
+        procs.wait_until(lambda: self.node.metric("shoal_store_read_only") == 1, 20, "the store to turn read-only")
+        procs.wait_until(lambda: "the store stays read-only" in self.node.stderr(), 60, "a trial that fails")
+        self.disk.heal()
+        self.wait_until_it_writes_again()
+        with ThreadPoolExecutor(4) as pool:
+            ends = list(pool.map(lambda each: self.ask("PUT", each[0] + "?digest=" + each[1].digest), zip(places, blobs)))
+        for (status, text, _), blob in zip(ends, blobs):
+            self.assertEqual(status, 404, text)
+            self.assertIn("BLOB_UPLOAD_UNKNOWN", text)
+            self.assertEqual(self.node.head("/v2/own/app/blobs/" + blob.digest).status, 404)
+            self.assertEqual(self.push(blob)[0], 201)
+        self.node.stop()
+        self.disk.unmount()
+        self.disk.mount()
+        self.node.start()
+        for blob in blobs:
+            self.assert_sound_blob(self.get(blob, "own/app"), blob)
 
 
 class TestReadOnly(FaultCase):

@@ -60,7 +60,7 @@ TEST_F(Trouble, FillWithoutAFileStillHashes) {
   EXPECT_EQ(fill->file(), nullptr);
 }
 
-TEST_F(Trouble, FailedFileSyncTurnsTheStoreReadOnlyUntilRestart) {
+TEST_F(Trouble, FailedFileSyncTurnsTheStoreReadOnly) {
   files->fail(Op::sync, EIO);
   EXPECT_FALSE(rig.put(bytes).ok());
   EXPECT_TRUE(rig.store->usage().read_only);
