@@ -258,7 +258,8 @@ void Exchange::refuse(const mirror::Refusal& refusal) {
   auto response = begin(status);
   response.headers.add("Content-Type", "application/json");
   if (refusal.retry_after) response.headers.add("Retry-After", std::to_string(refusal.retry_after->count()));
-  response.headers.add("Cache-Status", "shoal; fwd=miss");
+  record_->cache = "shoal; fwd=miss";
+  response.headers.add("Cache-Status", record_->cache);
   response.text = registry::error_body(code, refusal.message);
   record_->detail = refusal.message;
   send(std::move(response));

@@ -2,12 +2,19 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
+#include <fstream>
 #include <mutex>
+
+#include "shoal/base/format.h"
 
 namespace shoal::store {
 namespace {
@@ -102,10 +109,37 @@ class RealFileOps final : public FileOps {
     return static_cast<std::uint64_t>(fs.f_bavail) * fs.f_frsize;
   }
 
+  bool stops_itself(const std::string& path) override {
+    struct ::statfs fs {};
+    if (::statfs(path.c_str(), &fs) != 0) return false;
+    switch (static_cast<unsigned long>(fs.f_type)) {
+      case EXT4_SUPER_MAGIC: return has_journal(path);  // of ext2 and ext3, too
+      case XFS_SUPER_MAGIC:
+      case BTRFS_SUPER_MAGIC:
+      case F2FS_SUPER_MAGIC:
+      case kZfsMagic:
+      case TMPFS_MAGIC: return true;
+      default: return false;
+    }
+  }
+
   base::Result<void> before_index_commit() override { return {}; }
   base::WallTime now() override { return std::chrono::system_clock::now(); }
 
  private:
+  static constexpr unsigned long kZfsMagic = 0x2fc12fc1;  // in no header of the kernel's
+
+  static bool has_journal(const std::string& path) {
+    struct ::stat st {};
+    if (::stat(path.c_str(), &st) != 0) return false;
+    const auto device = base::format("/sys/dev/block/{}:{}", major(st.st_dev), minor(st.st_dev));
+    std::error_code error;
+    const auto link = std::filesystem::read_symlink(device, error);
+    std::ifstream task("/sys/fs/ext4/" + link.filename().string() + "/journal_task");  // its thread, or "<none>"
+    std::string word;
+    return !error && task >> word && word != "<none>";
+  }
+
   std::mutex mutex_;
   std::unique_ptr<base::File> root_;
 

@@ -43,6 +43,10 @@ class FileOps {
   virtual base::Result<void> remove(const std::string& path) = 0;
   virtual base::Result<struct ::stat> stat(const std::string& path) = 0;
   virtual base::Result<std::uint64_t> free_bytes(const std::string& path) = 0;
+  // Whether the filesystem there stops by itself once it could not write its own structures: with a journal, or as copy
+  // on write. Of another one nobody knows what a failed write has cost: where files lie, perhaps, or which blocks are
+  // free.
+  virtual bool stops_itself(const std::string& path) = 0;
   // Asked before every commit of the index: an error makes the commit fail as a failed sync would.
   virtual base::Result<void> before_index_commit() = 0;
   // The clock that stamps files: their ages are taken from it.

@@ -1,5 +1,6 @@
 // Health: whether the store may still write. A failed sync turns it read-only, with the first reason, because nobody
-// knows then what reached the disk; a WriteTrial that succeeds lets it write again. What began before such a failure is
+// knows then what reached the disk; a WriteTrial that succeeds lets it write again, where the filesystem can be trusted
+// with what it wrote before (FileOps::stops_itself); elsewhere a restart does. What began before such a failure is
 // never acknowledged after it: its bytes may be among those that the kernel gave up, and it tells of that once. So
 // whatever takes longer than a call keeps the epoch it began in. Counts what the disk failed. Any thread.
 #pragma once
@@ -17,6 +18,10 @@ namespace shoal::store {
 
 class Health {
  public:
+  // While the store opens: whether a read-only one may write again without a restart.
+  void set_may_recover(bool may) { may_recover_ = may; }
+  [[nodiscard]] bool may_recover() const { return may_recover_; }
+
   void write_failed(const base::Error& why) {
     if (why.kind() != base::ErrorKind::full) ++write_errors_;  // for want of room is another matter
   }
@@ -29,7 +34,9 @@ class Health {
       reason_ = why.message();
       read_only_ = true;
     }
-    obs::error(obs::Category::store, "the store is read-only until its disk writes again: {}", why.message());
+    obs::error(obs::Category::store, "the store is read-only until {}: {}",
+               may_recover_ ? "its disk writes again" : "a restart, best after a check of its filesystem",
+               why.message());
   }
   // False: something has failed since `epoch`, and nothing changes.
   [[nodiscard]] bool write_again(std::uint64_t epoch) {
@@ -63,6 +70,7 @@ class Health {
  private:
   mutable std::mutex mutex_;
   std::string reason_;
+  std::atomic<bool> may_recover_{false};
   std::atomic<bool> read_only_{false};
   std::atomic<std::uint64_t> epoch_{0};  // raised by each failure, and when the store writes again
   std::atomic<std::uint64_t> write_errors_{0};

@@ -15,7 +15,7 @@ bool may_go_on(const base::Result<void>& done) { return done.ok() || done.error(
 }  // namespace
 
 void WriteTrial::tick(base::SteadyTime now) {
-  if (!core_.health.read_only()) return;
+  if (!core_.health.read_only() || !core_.health.may_recover()) return;
   const auto next = (now + kEvery).time_since_epoch().count();
   std::int64_t at = next_.load(std::memory_order_relaxed);
   if (at == 0) {
@@ -51,7 +51,6 @@ base::Result<void> WriteTrial::attempt() {
   return base::Error(base::ErrorKind::gone, "something failed during the trial");
 }
 
-// Also writes the directory's entries anew: it may have been made, and the block that says so be lost.
 base::Result<void> WriteTrial::write_in(const std::string& directory) const {
   auto& files = *core_.files;
   if (const auto st = files.stat(directory); !st.ok() && st.error().kind() == base::ErrorKind::not_found) return {};

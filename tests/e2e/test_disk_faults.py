@@ -43,6 +43,17 @@ class FaultCase(case.Case):
     def prepare(self):
         pass
 
+    def put_index_elsewhere(self):
+        """That it is not the first to notice."""
+        index = os.path.join(self.disk.directory, "index")
+        os.mkdir(index)
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", index], check=True)
+        self.addCleanup(subprocess.run, ["umount", "-l", index], check=False)
+
+    def make_directories(self):
+        for shard in range(256):
+            os.makedirs(os.path.join(self.disk.directory, "blobs", "sha256", "%02x" % shard))
+
     def blob(self, size):
         return self.up.add_blob("team/app", images.random_blob(size))
 
@@ -107,6 +118,11 @@ class FaultCase(case.Case):
         self.assertGreaterEqual(status, 500, text)
         self.assertEqual(self.node.head("/v2/own/app/blobs/" + pushed.digest).status, 404)
         return text
+
+    def wait_for_a_trial_that_fails(self):
+        # Each question drives the upkeep, as a probe or a scrape does.
+        procs.wait_until(lambda: self.node.metric("shoal_store_read_only") == 1 and
+                         "the store stays read-only" in self.node.stderr(), 60, "a trial that fails")
 
     def wait_until_it_writes_again(self):
         procs.wait_until(lambda: self.node.metric("shoal_store_read_only") == 0, 60, "the store to write again")
@@ -267,30 +283,16 @@ class TestWritesThatTheKernelForgets(FaultCase):
     journal = False
 
     def prepare(self):
-        """The index elsewhere, that it is not the first to notice."""
-        index = os.path.join(self.disk.directory, "index")
-        os.mkdir(index)
-        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", index], check=True)
-        self.addCleanup(subprocess.run, ["umount", "-l", index], check=False)
+        self.put_index_elsewhere()
 
     def test_what_was_not_written_is_not_taken_up_after_a_restart(self):
         self.disk.fail_writes()
         blob = self.blob(20 * MB)
         self.assert_sound_blob(self.get(blob), blob)
         procs.wait_until(lambda: self.node.metric("shoal_store_read_only") == 1, 20, "the store to turn read-only")
+        self.logged("error", "read-only until a restart, best after a check of its filesystem")
         self.disk.heal()
         self.node.restart()
-        self.assert_keeps_again(blob)
-
-    def test_what_was_not_written_is_not_taken_up_when_the_store_writes_again(self):
-        self.disk.fail_writes()
-        blob = self.blob(20 * MB)
-        self.assert_sound_blob(self.get(blob), blob)
-        procs.wait_until(lambda: self.node.metric("shoal_store_read_only") == 1, 20, "the store to turn read-only")
-        procs.wait_until(lambda: self.node.metric("shoal_store_read_only") == 1 and
-                         "the store stays read-only" in self.node.stderr(), 60, "a trial that fails")
-        self.disk.heal()
-        self.wait_until_it_writes_again()
         self.assert_keeps_again(blob)
 
     def test_slow_reader_gets_no_bytes_that_only_memory_had(self):
@@ -318,37 +320,46 @@ class TestWritesThatTheKernelForgets(FaultCase):
 
 
 class TestWritesAgain(FaultCase):
-    """The index is on the failing disk, too."""
+    """The filesystem's structures are sound, and so is what was written before; new files' data is not, nor the index."""
 
-    journal = False
+    def prepare(self):
+        self.make_directories()
 
     def test_pushes_are_taken_again_without_a_restart(self):
         held = self.held(MB)
-        self.disk.fail_writes()
-        lost = images.random_blob(5 * MB)
+        self.disk.fail_writes_of_new_data()
+        lost, passed_on = images.random_blob(5 * MB), self.blob(20 * MB)
         self.assertGreaterEqual(self.push(lost)[0], 500)
         procs.wait_until(lambda: self.node.metric("shoal_store_read_only") == 1, 20, "the store to turn read-only")
+        self.assert_sound_blob(self.get(passed_on), passed_on)
         self.disk.heal()
         self.wait_until_it_writes_again()
         self.assertEqual(self.node.head("/v2/own/app/blobs/" + lost.digest).status, 404)
         self.assertEqual(self.push(lost)[0], 201)
-        self.assert_keeps_again()
+        self.assert_keeps_again(passed_on)
         self.node.stop()
         self.disk.unmount()  # what only memory had is gone
         self.disk.mount()
         self.node.start()
         self.assert_sound_blob(self.get(lost, "own/app"), lost)
         self.up.forget()
-        self.assert_sound_blob(self.get(held), held)
+        for blob in (held, passed_on):
+            self.assert_sound_blob(self.get(blob), blob)
         self.assertEqual(self.up.count(), 0)
 
-    def test_pushes_whose_bytes_the_kernel_gave_up_are_not_acknowledged_later(self):
+
+class TestWritesAgainThoughTheKernelForgets(FaultCase):
+    def prepare(self):
+        self.put_index_elsewhere()
+        self.make_directories()
+
+    def test_pushes_whose_bytes_were_given_up_are_not_acknowledged_later(self):
+        self.disk.fail_writes_of_new_data()
         blobs = [images.random_blob(200_000 + n) for n in range(4)]
         places = [self.begin_push(blob) for blob in blobs]
-        self.disk.fail_writes()
         self.assertGreaterEqual(self.push(images.random_blob(5 * MB))[0], 500)
         procs.wait_until(lambda: self.node.metric("shoal_store_read_only") == 1, 20, "the store to turn read-only")
-        procs.wait_until(lambda: "the store stays read-only" in self.node.stderr(), 60, "a trial that fails")
+        self.wait_for_a_trial_that_fails()
         self.disk.heal()
         self.wait_until_it_writes_again()
         with ThreadPoolExecutor(4) as pool:
@@ -358,12 +369,18 @@ class TestWritesAgain(FaultCase):
             self.assertIn("BLOB_UPLOAD_UNKNOWN", text)
             self.assertEqual(self.node.head("/v2/own/app/blobs/" + blob.digest).status, 404)
             self.assertEqual(self.push(blob)[0], 201)
-        self.node.stop()
-        self.disk.unmount()
-        self.disk.mount()
-        self.node.start()
         for blob in blobs:
+            faulty_disk.drop_cache(self.node.blob_file(blob.digest))
             self.assert_sound_blob(self.get(blob, "own/app"), blob)
+
+    def test_what_was_not_written_is_not_taken_up(self):
+        self.disk.fail_writes_of_new_data()
+        blob = self.blob(20 * MB)
+        self.assert_sound_blob(self.get(blob), blob)
+        procs.wait_until(lambda: self.node.metric("shoal_store_read_only") == 1, 20, "the store to turn read-only")
+        self.disk.heal()
+        self.wait_until_it_writes_again()
+        self.assert_keeps_again(blob)
 
 
 class TestReadOnly(FaultCase):

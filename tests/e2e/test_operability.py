@@ -115,6 +115,7 @@ class TestEndpoints(OperatorCase):
         self.assertEqual(blob["method"], "GET")
         self.assertIn("docker.io/team/app", blob["repository"])
         self.assertIn("shoal", blob["cache"])
+        self.assertEqual(found[1]["cache"], "shoal; fwd=miss")
         self.assertEqual(len({line["id"] for line in found}), 3)
         for key in ("time", "peer", "first_byte_ms", "total_ms"):
             self.assertIn(key, blob)

@@ -108,12 +108,14 @@ class FailingFileOps : public store::FileOps {
   base::Result<std::uint64_t> free_bytes(const std::string& path) override {
     return free ? base::Result<std::uint64_t>(free.load()) : real_->free_bytes(path);
   }
+  bool stops_itself(const std::string&) override { return stops; }
   base::Result<void> before_index_commit() override {
     if (const int e = hit(Op::commit)) return base::from_errno(e, "sync");
     return {};
   }
   base::WallTime now() override { return real_->now() + std::chrono::seconds(clock_offset_seconds); }
 
+  std::atomic<bool> stops{true};       // what stops_itself() says
   std::atomic<std::uint64_t> free{0};  // what the filesystem says is free; 0: the truth
 
  protected:

@@ -82,6 +82,21 @@ class FaultyDisk:
         """Every write that reaches the disk answers EIO."""
         self._tell(write=True)
 
+    def fail_writes_of_new_data(self):
+        """Writes to what is free now answer EIO: of new files' data, that is, but not of the filesystem's structures,
+        which lie elsewhere. New directories do not: make them before."""
+        path = os.path.join(self.directory, "ballast")
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC)
+        try:
+            free = os.fstatvfs(fd)
+            os.posix_fallocate(fd, 0, (free.f_bavail - 256) * free.f_frsize)
+        finally:
+            os.close(fd)
+        free = extents(path)
+        os.remove(path)
+        os.sync()
+        self._tell(write_of=free)
+
     def slow_down(self, seconds):
         """Every read and write takes so much longer, one after the other."""
         self._tell(delay=seconds)
@@ -176,6 +191,7 @@ class _Server:
             self.wait()
             if self.faults.get("write"):
                 raise OSError(errno.EIO, "write")
+            self.fail_within(self.faults.get("write_of", ()), offset, offset + size)
             self.content[offset:offset + size] = request[40:40 + size]
             return struct.pack("II", size, 0)
         if opcode in (self.RELEASE, self.FSYNC, self.FLUSH):
@@ -188,7 +204,7 @@ class _Server:
     @staticmethod
     def fail_within(ranges, begin, end):
         if any(begin < to and start < end for start, to in ranges):
-            raise OSError(errno.EIO, "read")
+            raise OSError(errno.EIO, "within what fails")
 
 
 def _serve(path, megabytes):

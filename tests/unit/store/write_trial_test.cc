@@ -316,6 +316,19 @@ TEST_F(WriteTrialTest, DoubtfulUploadsAndBlobsHaveToGo) {
   EXPECT_FALSE(std::filesystem::exists(rig.blob_path(base::digest_of("little"))));
 }
 
+TEST_F(WriteTrialTest, FilesystemThatDoesNotStopItselfIsNotTrustedAgain) {
+  files->stops = false;
+  rig.restart();
+  turn_read_only();
+  for (int trial = 0; trial < 3; ++trial) {
+    after(std::chrono::seconds(30));
+    EXPECT_TRUE(read_only());
+  }
+  EXPECT_EQ(files->count(Op::sync_filesystem), 0);
+  rig.restart();
+  EXPECT_FALSE(read_only());
+}
+
 TEST_F(WriteTrialTest, FullDiskIsNoReasonToStayReadOnly) {
   for (const auto op : {Op::write, Op::sync, Op::commit}) {
     turn_read_only();
