@@ -65,6 +65,7 @@ struct Core : std::enable_shared_from_this<Core> {
   base::Clock& clock;
   obs::EventSink& events;
   const std::shared_ptr<FileOps> files;
+  const base::WallTime opened_at = files->now();                   // by the clock that stamps files
   std::unique_ptr<base::File> lock;                                // flock on LOCK
   const std::shared_ptr<Guard> guard = std::make_shared<Guard>();  // leases outlive the store
   Space space;

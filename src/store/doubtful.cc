@@ -2,13 +2,14 @@
 
 namespace shoal::store {
 
-bool Doubtful::remove(const std::string& path, const std::optional<base::Digest>& digest) {
+bool Doubtful::remove(const std::string& path, Kind kind, const std::optional<base::Digest>& digest) {
   const auto st = files_.stat(path);
   if (!st.ok() && st.error().kind() == base::ErrorKind::not_found) return true;
   if (files_.remove(path).ok()) return true;
   const std::lock_guard lock(mutex_);
   if (left_.size() < kMost) {
-    left_.insert_or_assign(path, Left{st.ok() ? st->st_ino : 0, digest});
+    left_.insert_or_assign(
+        path, Left{kind, st.ok() ? st->st_ino : 0, st.ok() ? static_cast<std::uint64_t>(st->st_size) : 0, digest});
   } else {
     too_many_ = true;
   }
@@ -23,7 +24,18 @@ bool Doubtful::is(const std::string& path, std::uint64_t inode) const {
 
 void Doubtful::forget(const std::string& path) {
   const std::lock_guard lock(mutex_);
-  left_.erase(path);
+  const auto it = left_.find(path);
+  if (it == left_.end()) return;
+  if (it->second.kind == Kind::blob) give_back(it->second);
+  left_.erase(it);
+}
+
+void Doubtful::give_back(const Left& left) {
+  if (left.kind == Kind::blob) {
+    space_.remove_blob(left.size);
+  } else {
+    space_.give_back(left.size);
+  }
 }
 
 base::Result<void> Doubtful::remove_rest() {
@@ -51,6 +63,7 @@ base::Result<void> Doubtful::remove_left(const std::string& path, const Left& le
     if (st.error().kind() != base::ErrorKind::not_found) done = st.error();
   } else if (left.inode == 0 || left.inode == st->st_ino) {
     done = files_.remove(path);
+    if (done.ok()) give_back(left);
   }
   if (left.digest) guard_.end_removal(*left.digest);
   return done;

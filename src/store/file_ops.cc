@@ -46,6 +46,10 @@ class RealFileOps final : public FileOps {
     (void)::sync_file_range(file.fd(), static_cast<off_t>(offset), static_cast<off_t>(size), SYNC_FILE_RANGE_WRITE);
   }
 
+  void forget_pages(const base::File& file) override {
+    (void)::posix_fadvise(file.fd(), 0, 0, POSIX_FADV_DONTNEED);  // a hint, too
+  }
+
   base::Result<void> sync(const base::File& file) override {
     if (::fdatasync(file.fd()) != 0) return base::from_errno(errno, "sync");
     return {};
@@ -59,16 +63,12 @@ class RealFileOps final : public FileOps {
 
   // One descriptor for good: it tells of write-back errors since it was opened, a new one only of those to come. The
   // kernel reports them here since 5.8.
+  void watch_filesystem(const std::string& path) override { (void)root_of(path); }  // else at the first sync
+
   base::Result<void> sync_filesystem(const std::string& path) override {
-    {
-      const std::lock_guard lock(mutex_);
-      if (root_ == nullptr) {
-        const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0) return base::from_errno(errno, "open", path);
-        root_ = std::make_unique<base::File>(fd);
-      }
-    }
-    if (::syncfs(root_->fd()) != 0) return base::from_errno(errno, "sync the filesystem of", path);
+    const auto root = root_of(path);
+    if (!root.ok()) return root.error();
+    if (::syncfs((*root)->fd()) != 0) return base::from_errno(errno, "sync the filesystem of", path);
     return {};
   }
 
@@ -140,8 +140,18 @@ class RealFileOps final : public FileOps {
     return !error && task >> word && word != "<none>";
   }
 
+  base::Result<std::shared_ptr<const base::File>> root_of(const std::string& path) {
+    const std::lock_guard lock(mutex_);
+    if (root_ == nullptr) {
+      const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+      if (fd < 0) return base::from_errno(errno, "open", path);
+      root_ = std::make_shared<const base::File>(fd);
+    }
+    return root_;
+  }
+
   std::mutex mutex_;
-  std::unique_ptr<base::File> root_;
+  std::shared_ptr<const base::File> root_;
 
   static base::Result<std::shared_ptr<const base::File>> open_with(const std::string& path, int flags) {
     const int fd = ::open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW, 0640);

@@ -32,9 +32,13 @@ class FileOps {
   virtual base::Result<std::shared_ptr<const base::File>> open(const std::string& path) = 0;
   virtual base::Result<void> write(const base::File& file, std::string_view bytes, std::uint64_t offset) = 0;
   virtual void start_writeback(const base::File& file, std::uint64_t offset, std::uint64_t size) = 0;  // a hint
+  // What follows reads the disk, as far as the kernel goes along: its pages may be of a write that failed.
+  virtual void forget_pages(const base::File& file) = 0;
   virtual base::Result<void> sync(const base::File& file) = 0;
   virtual base::Result<void> sync_dir(const std::string& path) = 0;
-  // Everything written and moved on the filesystem that holds `path`, which is always the same directory.
+  // Everything written and moved on the filesystem that holds `path`, which is always the same directory. Tells of what
+  // failed since watch_filesystem(), once.
+  virtual void watch_filesystem(const std::string& path) = 0;
   virtual base::Result<void> sync_filesystem(const std::string& path) = 0;
   virtual base::Result<void> truncate(const base::File& file, std::uint64_t size) = 0;
   virtual base::Result<void> set_mode(const std::string& path, unsigned mode) = 0;

@@ -268,11 +268,12 @@ base::Result<void> FillDisk::sync_file() {
   // file would say that all is well.
   pieces_->close();
   published_ = true;
-  if (core_->doubtful.remove(path_, digest_)) room_->settle(0);
+  if (core_->doubtful.remove(path_, Doubtful::Kind::fill, digest_)) room_->settle(0);
   return base::Error(base::ErrorKind::corrupt, synced.error().message());
 }
 
 base::Result<BlobRecord> FillDisk::move_to_blobs() {
+  const auto epoch = core_->health.epoch();
   auto& files = *core_->files;
   const auto blob_path = core_->layout.blob(digest_);
   if (auto synced = sync_file(); !synced.ok()) return synced.error();
@@ -282,11 +283,14 @@ base::Result<BlobRecord> FillDisk::move_to_blobs() {
     (void)files.set_mode(path_, 0640);  // best effort: to go on writing it
     return moved.error();
   }
+  core_->doubtful.forget(blob_path);
   auto synced = files.sync_dir(core_->layout.blob_dir(digest_));
   const auto st = files.stat(blob_path);
-  if (!synced.ok() || !st.ok()) {
-    const auto error = synced.ok() ? st.error() : synced.error();
-    if (!not_tried(error)) core_->health.turn_read_only(error);
+  const auto refused = core_->health.refuses(epoch);  // another sync may have told of this directory
+  if (!synced.ok() || !st.ok() || refused) {
+    const bool failed = !synced.ok() || !st.ok();
+    const auto error = !synced.ok() ? synced.error() : !st.ok() ? st.error() : *refused;
+    if (failed && !not_tried(error)) core_->health.turn_read_only(error);
     (void)files.rename(blob_path, path_);  // best effort: else the next start adopts it from there
     (void)files.set_mode(path_, 0640);     // the same: to go on writing it
     return error;

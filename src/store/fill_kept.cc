@@ -69,6 +69,8 @@ base::Result<void> FillDisk::take_kept_file(std::optional<std::uint64_t> size, b
     }
     return start_empty();
   }
+  // Of an earlier run, which may have failed to sync it and to remove it. Of this one, Doubtful would know.
+  if (!may_have_holes || changed_at(*st) < core_->opened_at) core_->files->forget_pages(**opened);
   take_file(std::move(opened).value());
   kept_ = kept;
   // A kill leaves the pieces that were ahead. A blob that some filesystem keeps with holes was whole.

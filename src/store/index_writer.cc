@@ -146,7 +146,11 @@ void IndexWriter::commit_group(std::vector<Job> group, bool with_touches) {
       return;
     }
   }
-  if (!result.ok() && result.error().kind() != base::ErrorKind::full) health_.turn_read_only(result.error());
+  // Busy: a trial that could not open the index anew beside its readers.
+  if (!result.ok() && result.error().kind() != base::ErrorKind::full &&
+      result.error().kind() != base::ErrorKind::busy) {
+    health_.turn_read_only(result.error());
+  }
   for (auto& job : group) {
     if (job.finished) job.finished(result);
   }

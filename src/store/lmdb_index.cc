@@ -19,6 +19,9 @@ constexpr unsigned kMaxReaders = 1022;
 MDB_val to_val(std::string_view bytes) { return {bytes.size(), const_cast<char*>(bytes.data())}; }
 std::string_view to_view(const MDB_val& val) { return {static_cast<const char*>(val.mv_data), val.mv_size}; }
 
+// A key that is too long for the index is not in it.
+bool is_absent(int code) { return code == MDB_NOTFOUND || code == MDB_BAD_VALSIZE; }
+
 base::Error to_error(int code, std::string_view operation) {
   const bool no_room = code == MDB_MAP_FULL || code == MDB_TXN_FULL || code == ENOSPC || code == EDQUOT;
   return base::Error(no_room ? base::ErrorKind::full : base::ErrorKind::gone, mdb_strerror(code)).at(operation);
@@ -48,7 +51,7 @@ bool Cursor::move(int operation, std::string_view key) {
   MDB_val k = to_val(key);
   MDB_val v{};
   if (const int code = mdb_cursor_get(cursor_, &k, &v, static_cast<MDB_cursor_op>(operation)); code != 0) {
-    failed_ = failed_ || code != MDB_NOTFOUND;
+    failed_ = failed_ || !is_absent(code);
     return false;
   }
   key_ = to_view(k);
@@ -66,7 +69,7 @@ std::optional<std::string_view> Txn::get(Table table, std::string_view key) cons
   MDB_val v{};
   const int code = mdb_get(txn_, index_.dbi(table), &k, &v);
   if (code == 0) return to_view(v);
-  failed_ = failed_ || code != MDB_NOTFOUND;
+  failed_ = failed_ || !is_absent(code);
   return std::nullopt;
 }
 
@@ -122,6 +125,7 @@ bool WriteTxn::erase(Table table, std::string_view key) {
 
 base::Result<void> WriteTxn::commit() {
   if (error_ != 0) return to_error(error_, "write index");
+  if (failed_) return base::Error(base::ErrorKind::gone, "what it has to look at cannot be read").at("write index");
   error_ = mdb_txn_commit(std::exchange(txn_, nullptr));  // frees it in any case
   if (error_ != 0) return to_error(error_, "commit index");
   return {};

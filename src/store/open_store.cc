@@ -64,6 +64,7 @@ base::Result<void> prepare(Core& core) {
   if (!lock.ok()) return lock.error();
   core.lock = std::move(lock).value();
   if (auto r = check_format(core.layout, files); !r.ok()) return r;
+  files.watch_filesystem(core.layout.root());
   core.health.set_may_recover(files.stops_itself(core.layout.root()));
   auto index = LmdbIndex::open(core.layout.index_dir(), core.options.index_size);
   if (!index.ok()) return index.error();

@@ -31,7 +31,15 @@ bool Scrubber::quarantine(const Condemned& blob) {
   const auto path = core.layout.blob(digest);
   const auto st = core.files->stat(path);
   const std::uint64_t inode = st.ok() ? st->st_ino : 0;
-  const auto now = IndexView(core.index->read()).blob(digest);
+  std::optional<BlobRecord> now;
+  {
+    const auto txn = core.index->read();
+    now = IndexView(txn).blob(digest);
+    if (!txn.ok()) {
+      core.guard->end_removal(digest);
+      return false;
+    }
+  }
   if (!now || !same_file(*now, blob.record) || inode != blob.inode) {
     core.guard->end_removal(digest);
     return true;
@@ -69,7 +77,9 @@ ScrubReport Scrubber::step(std::uint64_t max_bytes) {
   retry_removals();
   auto budget = std::max<std::uint64_t>(max_bytes, 1);
   for (;;) {
-    if (looking_ == nullptr && !next_blob(report)) {
+    bool readable = true;
+    if (looking_ == nullptr && !next_blob(report, readable)) {
+      if (!readable) return report;
       last_.reset();
       report.whole = true;
       return report;
@@ -91,9 +101,14 @@ void Scrubber::restart() {
   last_.reset();
 }
 
-bool Scrubber::next_blob(ScrubReport& report) {
-  const auto found = IndexView(core_.index->read()).blobs(last_, 1);
-  if (found.empty()) return false;
+bool Scrubber::next_blob(ScrubReport& report, bool& readable) {
+  std::vector<std::pair<base::Digest, BlobRecord>> found;
+  {
+    const auto txn = core_.index->read();
+    found = IndexView(txn).blobs(last_, 1);
+    readable = txn.ok();
+  }
+  if (found.empty() || !readable) return false;
   const auto& [digest, record] = found.front();
   last_ = digest;
   auto lease = core_.guard->lease(digest);
@@ -180,7 +195,9 @@ void Scrubber::condemn(const Condemned& blob, std::string_view why, ScrubReport&
 
 void Scrubber::retry_removals() {
   std::erase_if(in_use_, [this](const Condemned& blob) {
-    const auto now = IndexView(core_.index->read()).blob(blob.digest);
+    const auto txn = core_.index->read();
+    const auto now = IndexView(txn).blob(blob.digest);
+    if (!txn.ok()) return false;
     if (!now) return true;
     if (!same_file(*now, blob.record)) return now->inode != 0;  // healed meanwhile; or the bar is not committed yet
     return quarantine(blob);

@@ -90,7 +90,11 @@ void UploadPublisher::publish(Batch& batch) {
   // The sync of an earlier batch may have told what became of the bytes of this one.
   for (auto& item : batch) {
     if (item.error || !item.move) continue;
-    if (const auto refused = core_.health.refuses(item.upload.epoch)) take_back(item, *refused);
+    if (const auto refused = core_.health.refuses(item.upload.epoch)) {
+      take_back(item, *refused);
+    } else if (sync_all) {
+      core_.shard_is_made(item.upload.digest) = true;
+    }
   }
 }
 
@@ -99,7 +103,7 @@ void UploadPublisher::sync_each(Batch& batch) {
     if (item.error || !item.move || item.upload.synced) continue;
     if (auto synced = core_.files->sync(*item.upload.file); !synced.ok()) {
       if (synced.error().kind() != base::ErrorKind::full) core_.health.turn_read_only(synced.error());
-      if (core_.doubtful.remove(core_.layout.upload(item.upload.id), std::nullopt)) {
+      if (core_.doubtful.remove(core_.layout.upload(item.upload.id), Doubtful::Kind::upload)) {
         core_.space.give_back(item.upload.size);
       }
       item.error = synced.error();
@@ -127,6 +131,7 @@ void UploadPublisher::move_each(Batch& batch, bool sync_all) {
       continue;
     }
     core_.unreadable.forget(digest);
+    core_.doubtful.forget(core_.layout.blob(digest));
     core_.space.fill_to_blob(item.upload.size);
     const auto st = files.stat(core_.layout.blob(digest));
     if (!st.ok()) {
@@ -145,9 +150,6 @@ void UploadPublisher::sync_moves(Batch& batch, bool sync_all) {
   if (sync_all) {
     if (auto synced = core_.files->sync_filesystem(core_.layout.root()); !synced.ok()) {
       return fail_moved(batch, synced.error());
-    }
-    for (const auto& item : batch) {
-      if (!item.error && item.move) core_.shard_is_made(item.upload.digest) = true;
     }
     return;
   }
@@ -170,7 +172,8 @@ void UploadPublisher::fail_moved(Batch& batch, const base::Error& error) {
 // From blobs/.
 void UploadPublisher::take_back(Item& item, const base::Error& error) {
   const auto& digest = item.upload.digest;
-  if (core_.doubtful.remove(core_.layout.blob(digest), digest)) core_.space.remove_blob(item.upload.size);
+  if (core_.doubtful.remove(core_.layout.blob(digest), Doubtful::Kind::blob, digest))
+    core_.space.remove_blob(item.upload.size);
   item.error = error;
 }
 

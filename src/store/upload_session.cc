@@ -95,6 +95,7 @@ void UploadSession::find_kept() {
   auto opened = core_.files->open(path_);
   if (opened.ok()) {
     file_ = std::move(opened).value();
+    core_.files->forget_pages(*file_);
   } else if (opened.error().kind() == base::ErrorKind::busy) {  // no descriptor left: that says nothing about the file
     unread_ = opened.error();
     end_busy();
@@ -222,7 +223,7 @@ void UploadSession::cancel(Bytes bytes) {
   const auto st = core_.files->stat(path_);
   const auto kept = known_ || !st.ok() ? length_ : static_cast<std::uint64_t>(st->st_size);
   const bool removed =
-      bytes == Bytes::doubtful ? core_.doubtful.remove(path_, std::nullopt) : core_.files->remove(path_).ok();
+      bytes == Bytes::doubtful ? core_.doubtful.remove(path_, Doubtful::Kind::upload) : core_.files->remove(path_).ok();
   if (removed || file_ == nullptr) core_.space.give_back(kept);
   file_.reset();
   if (recorded_) {

@@ -47,6 +47,9 @@ base::Result<void> WriteTrial::attempt() {
   }
   if (auto synced = sync_all(); !synced.ok()) return synced;
   if (auto committed = core_.writer->try_again(); !may_go_on(committed)) return committed;
+  for (auto& algorithm : core_.shard_made) {
+    for (auto& made : algorithm) made = false;  // nobody knows; synced again with the next blob
+  }
   if (core_.health.write_again(epoch)) return {};
   return base::Error(base::ErrorKind::gone, "something failed during the trial");
 }
@@ -56,7 +59,10 @@ base::Result<void> WriteTrial::write_in(const std::string& directory) const {
   if (const auto st = files.stat(directory); !st.ok() && st.error().kind() == base::ErrorKind::not_found) return {};
   const auto path = Layout::trial_file(directory);
   const auto file = files.create(path);
-  if (!file.ok()) return file.error().at("write", path);
+  if (!file.ok()) {
+    if (file.error().kind() == base::ErrorKind::full) return {};
+    return file.error().at("write", path);
+  }
   auto done = files.write(**file, std::string(kBytes, 'x'), 0);
   if (done.ok()) done = files.sync(**file);
   const auto removed = files.remove(path);

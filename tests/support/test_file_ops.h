@@ -69,6 +69,7 @@ class FailingFileOps : public store::FileOps {
   void start_writeback(const base::File& file, std::uint64_t offset, std::uint64_t size) override {
     real_->start_writeback(file, offset, size);
   }
+  void forget_pages(const base::File& file) override { real_->forget_pages(file); }
   base::Result<void> sync(const base::File& file) override {
     if (const int e = hit(Op::sync)) return base::from_errno(e, "sync");
     return real_->sync(file);
@@ -77,6 +78,7 @@ class FailingFileOps : public store::FileOps {
     if (const int e = hit(Op::sync_dir)) return base::from_errno(e, "sync", path);
     return real_->sync_dir(path);
   }
+  void watch_filesystem(const std::string& path) override { real_->watch_filesystem(path); }
   base::Result<void> sync_filesystem(const std::string& path) override {
     if (const int e = hit(Op::sync_filesystem)) return base::from_errno(e, "sync", path);
     return real_->sync_filesystem(path);

@@ -112,6 +112,8 @@ TEST_F(UnreadableIndex, ReadsTellThatTheyFailed) {
   EXPECT_TRUE(store.find_link("own/app", digest).has_value());
   EXPECT_FALSE(store.find_link("own/none", digest).has_value());
   EXPECT_FALSE(rig.hosted().is_hosted("own/none"));
+  EXPECT_FALSE(store.find_link(std::string(600, 'x'), digest).has_value()) << "no key is so long";
+  EXPECT_TRUE(store.list_tags(std::string(600, 'x'), "", 10).empty());
   EXPECT_EQ(store.failed_reads(), before) << "not there is no failure";
   lose_index();
   for (const auto& read : std::vector<std::function<bool()>>{

@@ -25,7 +25,12 @@ class HookedFileOps final : public test::FailingFileOps {
     if (during_sync) during_sync();
     return FailingFileOps::sync_filesystem(path);
   }
-  std::function<void()> during_sync;
+  base::Result<void> rename(const std::string& from, const std::string& to) override {
+    auto renamed = FailingFileOps::rename(from, to);
+    if (during_rename) during_rename();
+    return renamed;
+  }
+  std::function<void()> during_sync, during_rename;
 };
 
 class WriteTrialTest : public ::testing::Test {
@@ -303,6 +308,7 @@ TEST_F(WriteTrialTest, DoubtfulUploadsAndBlobsHaveToGo) {
   after(std::chrono::seconds(30));
   EXPECT_FALSE(read_only());
   EXPECT_EQ(files_in("uploads"), 0U);
+  EXPECT_EQ(rig.store->usage().fill_bytes, 0U);
 
   files->fail(Op::sync_dir, EIO, 2, 1);  // behind the move, and behind what makes the directories
   files->fail(Op::remove, EIO);
@@ -314,6 +320,40 @@ TEST_F(WriteTrialTest, DoubtfulUploadsAndBlobsHaveToGo) {
   after(std::chrono::seconds(30));
   EXPECT_FALSE(read_only());
   EXPECT_FALSE(std::filesystem::exists(rig.blob_path(base::digest_of("little"))));
+  EXPECT_EQ(rig.store->usage().blob_bytes, 0U);
+}
+
+TEST_F(WriteTrialTest, DoubtfulBlobThatWasReplacedIsForgotten) {
+  files->fail(Op::sync_dir, EIO, 2, 1);
+  files->fail(Op::remove, EIO);
+  EXPECT_FALSE(rig.push_blob("own/app", "little").ok());
+  ASSERT_TRUE(core->health.write_again(core->health.epoch()));
+  EXPECT_EQ(rig.store->usage().blob_bytes, 6U);
+  ASSERT_TRUE(rig.push_blob("own/app", "little").ok());
+  EXPECT_EQ(rig.store->usage().blob_bytes, 6U) << "one of them";
+  turn_read_only();
+  files->heal();
+  (void)read_only();
+  after(std::chrono::seconds(30));
+  EXPECT_FALSE(read_only());
+  EXPECT_TRUE(rig.store->open_blob(base::digest_of("little")).ok());
+}
+
+TEST_F(WriteTrialTest, FailureDuringThePublicationOfAFillTakesItBack) {
+  ASSERT_TRUE(rig.put("another").ok());
+  auto fill = rig.begin(digest);
+  ASSERT_TRUE(rig.open_fill(*fill, bytes.size()).ok());
+  ASSERT_TRUE(rig.append(*fill, bytes).ok());
+  ASSERT_TRUE(rig.verify(*fill).value_or(false));
+  files->during_rename = [this] {
+    core->health.turn_read_only(some_failure());
+    ASSERT_TRUE(core->health.write_again(core->health.epoch()));
+  };
+  EXPECT_EQ(rig.publish(*fill).error().kind(), ErrorKind::gone);
+  EXPECT_FALSE(read_only());
+  files->during_rename = nullptr;
+  EXPECT_FALSE(rig.store->open_blob(digest).ok());
+  EXPECT_TRUE(rig.publish(*fill).ok()) << "its bytes are sound";
 }
 
 TEST_F(WriteTrialTest, FilesystemThatDoesNotStopItselfIsNotTrustedAgain) {
@@ -330,7 +370,7 @@ TEST_F(WriteTrialTest, FilesystemThatDoesNotStopItselfIsNotTrustedAgain) {
 }
 
 TEST_F(WriteTrialTest, FullDiskIsNoReasonToStayReadOnly) {
-  for (const auto op : {Op::write, Op::sync, Op::commit}) {
+  for (const auto op : {Op::create, Op::write, Op::sync, Op::commit}) {
     turn_read_only();
     files->fail(op, ENOSPC);
     (void)read_only();
