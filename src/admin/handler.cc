@@ -139,8 +139,8 @@ void AdminHandler::Impl::collect_garbage(std::string_view query, http::Responder
 void AdminHandler::Impl::scrub(std::string_view query, http::Responder responder) {
   const auto request = parse_scrub(query);
   if (!request) return responder.send(error_reply(request.error()));
-  answer_from_pool(std::move(responder),
-                   [&p = parts, request = *request] { return admin::scrub(p.store, p.node, request); });
+  answer_from_index(std::move(responder),
+                    [&p = parts, request = *request] { return admin::scrub(p.store, p.node, request); });
 }
 
 void AdminHandler::Impl::pin(std::string_view digest, std::string_view query, Pin pin, http::Responder responder) {

@@ -195,9 +195,12 @@ void Scrubber::condemn(const Condemned& blob, std::string_view why, ScrubReport&
 
 void Scrubber::retry_removals() {
   std::erase_if(in_use_, [this](const Condemned& blob) {
-    const auto txn = core_.index->read();
-    const auto now = IndexView(txn).blob(blob.digest);
-    if (!txn.ok()) return false;
+    std::optional<BlobRecord> now;
+    {
+      const auto txn = core_.index->read();
+      now = IndexView(txn).blob(blob.digest);
+      if (!txn.ok()) return false;
+    }
     if (!now) return true;
     if (!same_file(*now, blob.record)) return now->inode != 0;  // healed meanwhile; or the bar is not committed yet
     return quarantine(blob);

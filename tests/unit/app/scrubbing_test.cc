@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <future>
+
+#include "support/broken_index.h"
 #include "support/fake_loop.h"
 #include "support/open_store.h"
 #include "support/queue_loop.h"
@@ -62,6 +65,19 @@ TEST_F(ScrubbingTest, AStepThatWaitsWhenItStopsLeavesTheStoreAlone) {
     store_.reset();
   }
   pool_.run_all();
+  EXPECT_EQ(passes(), 0U);
+}
+
+TEST_F(ScrubbingTest, AnIndexThatCannotBeReadIsNoPassAndEndsTheRound) {
+  Scrubbing scrubbing(*store_, pool_, clock_, metrics_, 1'000'000);
+  ASSERT_EQ(test::break_index(dir_.file("store")), 1);
+  std::promise<bool> committed;
+  store_->commit({store::PutState{"k", "v"}}, disk_, [&](const base::Result<void>& r) { committed.set_value(r.ok()); });
+  ASSERT_FALSE(committed.get_future().get());
+  clock_.advance(30s);
+  scrubbing.tick();
+  EXPECT_TRUE(pool_.run_one());
+  EXPECT_FALSE(pool_.run_one()) << "not again and again";
   EXPECT_EQ(passes(), 0U);
 }
 
