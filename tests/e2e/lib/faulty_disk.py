@@ -6,6 +6,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -85,16 +86,8 @@ class FaultyDisk:
     def fail_writes_of_new_data(self):
         """Writes to what is free now answer EIO: of new files' data, that is, but not of the filesystem's structures,
         which lie elsewhere. New directories do not: make them before."""
-        path = os.path.join(self.directory, "ballast")
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC)
-        try:
-            free = os.fstatvfs(fd)
-            os.posix_fallocate(fd, 0, (free.f_bavail - 256) * free.f_frsize)
-        finally:
-            os.close(fd)
-        free = extents(path)
-        os.remove(path)
         os.sync()
+        free = free_blocks(self.device)
         self._tell(write_of=free)
 
     def slow_down(self, seconds):
@@ -135,8 +128,15 @@ def extents(path):
     return [[physical, physical + length] for _, physical, length in found]
 
 
-def _run(*argv):
-    return subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+def free_blocks(device):
+    """What an ext4 has free, all of it: [[from, to]] in bytes of the device."""
+    listed = re.findall(r"^  Free blocks: (.*)$", _run("dumpe2fs", device, stderr=subprocess.DEVNULL), re.MULTILINE)
+    ranges = [each.split("-") for line in listed for each in line.split(", ") if each]
+    return [[int(each[0]) * _BLOCK, (int(each[-1]) + 1) * _BLOCK] for each in ranges]
+
+
+def _run(*argv, stderr=None):
+    return subprocess.run(argv, check=True, stdout=subprocess.PIPE, stderr=stderr, text=True).stdout.strip()
 
 
 class _Server:
