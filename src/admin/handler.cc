@@ -61,10 +61,9 @@ struct AdminHandler::Impl {
   template <class Make>
   void answer_from_index(http::Responder responder, Make make) {
     jobs.run(std::move(responder), [&store = parts.store, make = std::move(make)](PoolJobs::Answer answer) mutable {
-      const auto failed_before = store.failed_reads();
+      const store::ReadWatch reads(store);
       auto reply = make();
-      if (store.failed_reads() != failed_before) reply = error_reply(store::unreadable_index());
-      answer(std::move(reply));
+      answer(if_read(reads, std::move(reply)));
     });
   }
   static void no_such_path(http::Responder responder) {
@@ -139,8 +138,8 @@ void AdminHandler::Impl::collect_garbage(std::string_view query, http::Responder
 void AdminHandler::Impl::scrub(std::string_view query, http::Responder responder) {
   const auto request = parse_scrub(query);
   if (!request) return responder.send(error_reply(request.error()));
-  answer_from_index(std::move(responder),
-                    [&p = parts, request = *request] { return admin::scrub(p.store, p.node, request); });
+  answer_from_pool(std::move(responder),
+                   [&p = parts, request = *request] { return admin::scrub(p.store, p.node, request); });
 }
 
 void AdminHandler::Impl::pin(std::string_view digest, std::string_view query, Pin pin, http::Responder responder) {
@@ -214,10 +213,10 @@ void AdminHandler::Impl::remove(std::string_view path, std::string_view query, h
   if (path.starts_with("blobs/")) {
     const auto parsed = Query::parse(query, {"dry_run"});
     if (!parsed) return responder.send(error_reply(parsed.error()));
-    answer_from_index(
-        std::move(responder), [&p = parts, digest = std::string(path.substr(6)), dry_run = parsed->flag("dry_run")] {
-          return dry_run ? foresee_blob_removal(p.store, digest) : remove_blob(p.store, *p.events, digest);
-        });
+    answer_from_pool(std::move(responder),
+                     [&p = parts, digest = std::string(path.substr(6)), dry_run = parsed->flag("dry_run")] {
+                       return dry_run ? foresee_blob_removal(p.store, digest) : remove_blob(p.store, *p.events, digest);
+                     });
   } else if (path.starts_with("pins/")) {
     pin(path.substr(5), query, Pin::release, std::move(responder));
   } else if (path.starts_with("images/")) {
@@ -230,9 +229,15 @@ void AdminHandler::Impl::remove(std::string_view path, std::string_view query, h
     }
     jobs.run(std::move(responder), [&p = parts, repository = std::string(path.substr(7)), tag = parsed->text("tag"),
                                     dry_run = parsed->flag("dry_run")](PoolJobs::Answer answer) mutable {
-      if (dry_run) {
-        foresee_removal(p.store, p.node, repository, tag, std::move(answer));
-      } else if (p.store.hosted().is_hosted(repository)) {
+      const store::ReadWatch reads(p.store);
+      const bool hosted = p.store.hosted().is_hosted(repository);
+      if (reads.failed()) return answer(error_reply(store::unreadable_index()));
+      if (dry_run && hosted) {
+        foresee_hosted_removal(p.store, p.node, repository, tag, std::move(answer));
+      } else if (dry_run) {
+        auto reply = foresee_mirrored_removal(p.store, repository, tag);
+        answer(if_read(reads, std::move(reply)));
+      } else if (hosted) {
         remove_hosted(p.store, *p.events, p.loop, repository, tag, std::move(answer));
       } else {
         remove_image(p.store, *p.events, p.loop, repository, tag, std::move(answer));

@@ -79,6 +79,10 @@ class RemoveRepositoryJob : public std::enable_shared_from_this<RemoveRepository
   }
 
   void tell() {
+    if (reads_.failed()) {
+      const auto so_far = base::format("{}: {} manifests removed, perhaps not all", repository_, manifests_);
+      return answer_(error_reply(store::unreadable_index().at(so_far)));
+    }
     json reply{{"removed", repository_}, {"tags", tags_}, {"manifests", manifests_}};
     if (kept_.empty()) {
       tell_removed(events_, obs::EventObject::repository, repository_, {}, {});
@@ -106,6 +110,7 @@ class RemoveRepositoryJob : public std::enable_shared_from_this<RemoveRepository
   }
 
   store::Store& store_;
+  const store::ReadWatch reads_{store_};
   obs::EventSink& events_;
   base::Executor& on_;
   std::string repository_;

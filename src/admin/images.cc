@@ -134,12 +134,13 @@ http::Response show_manifest(const store::Store& store, const std::string& repos
 void remove_image(store::Store& store, obs::EventSink& events, base::Executor& on, const std::string& repository,
                   const std::string& tag, PoolJobs::Answer answer) {
   std::vector<store::Write> writes;
+  const store::ReadWatch reads(store);
   if (tag.empty()) {
-    if (!repository_exists(store, repository)) return answer(unknown_repository(repository));
+    if (!repository_exists(store, repository)) return answer(if_read(reads, unknown_repository(repository)));
     writes.emplace_back(store::RemoveRepository{repository});
   } else {
     if (!store.find_tag(repository, tag)) {
-      return answer(error_reply(404, "MANIFEST_UNKNOWN", repository + ":" + tag + " is not held here"));
+      return answer(if_read(reads, error_reply(404, "MANIFEST_UNKNOWN", repository + ":" + tag + " is not held here")));
     }
     writes.emplace_back(store::RemoveTag{repository, tag});
   }

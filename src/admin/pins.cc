@@ -47,16 +47,19 @@ void set_pin(store::Store& store, base::Executor& on, base::WallTime now, const 
   const auto digest = base::Digest::parse(request.digest);
   if (!digest) return answer(error_reply(digest.error()));
   if (const auto named = check_name(request.name); !named) return answer(error_reply(named.error()));
+  const store::ReadWatch reads(store);
   const auto contents = contents_of(store, *digest);
   if (contents.too_much) {
     return answer(error_reply(400, "BAD_REQUEST", digest->to_string() + " leads to too much to be pinned at once"));
   }
   const bool keeps = request.pin == Pin::keep;
   const bool known = store.find_state(state_key(*digest)).has_value();
+  const bool no_room = keeps && !known && too_many(store);
+  if (reads.failed()) return answer(error_reply(store::unreadable_index()));
   if (contents.held.empty() && (keeps || !known)) {
     return answer(error_reply(404, "BLOB_UNKNOWN", digest->to_string() + " is not held here"));
   }
-  if (keeps && !known && too_many(store)) {
+  if (no_room) {
     return answer(error_reply(507, "NO_ROOM", base::format("there are {} pins already", kMaxPins)));
   }
   json reply = contents_json(contents);

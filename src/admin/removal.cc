@@ -119,15 +119,18 @@ json collection_json(const GcForecast& forecast, bool needs_untagged) {
           {"needs_untagged", needs_untagged && !forecast.untagged}};
 }
 
-void foresee_hosted(store::Store& store, NodeView& node, const std::string& repository, const std::string& tag,
-                    PoolJobs::Answer answer) {
+}  // namespace
+
+void foresee_hosted_removal(store::Store& store, NodeView& node, const std::string& repository, const std::string& tag,
+                            PoolJobs::Answer answer) {
   const auto name = tag.empty() ? repository : repository + ":" + tag;
+  const store::ReadWatch reads(store);
   auto reply = removal_json(name, /*hosted=*/true);
   store::Supposed gone;
   if (!tag.empty()) {
     if (const auto refusal = refuse_read_only(store, "remove", name)) return answer(error_reply(*refusal));
     const auto record = store.find_tag(repository, tag);
-    if (!record) return answer(not_held(repository, tag));
+    if (!record) return answer(if_read(reads, not_held(repository, tag)));
     gone.tags.emplace(tag, record->digest);
     reply["digest"] = record->digest.to_string();
     reply["other_tags"] = other_tags(store, repository, tag, record->digest);
@@ -137,6 +140,7 @@ void foresee_hosted(store::Store& store, NodeView& node, const std::string& repo
     if (refusal && !gone.manifests.empty()) return answer(error_reply(*refusal));
     reply["manifests"] = gone.manifests.size();
   }
+  if (reads.failed()) return answer(error_reply(store::unreadable_index()));
   reply["tags"] = gone.tags.size();
   const bool needs_untagged = !tag.empty();  // its manifest stays, without a tag
   node.foresee_garbage(repository, std::move(gone), needs_untagged,
@@ -148,14 +152,9 @@ void foresee_hosted(store::Store& store, NodeView& node, const std::string& repo
                        });
 }
 
-}  // namespace
-
-void foresee_removal(store::Store& store, NodeView& node, const std::string& repository, const std::string& tag,
-                     PoolJobs::Answer answer) {
-  if (store.hosted().is_hosted(repository)) {
-    return foresee_hosted(store, node, repository, tag, std::move(answer));
-  }
-  answer(tag.empty() ? foresee_mirrored_repository(store, repository) : foresee_mirrored_tag(store, repository, tag));
+http::Response foresee_mirrored_removal(const store::Store& store, const std::string& repository,
+                                        const std::string& tag) {
+  return tag.empty() ? foresee_mirrored_repository(store, repository) : foresee_mirrored_tag(store, repository, tag);
 }
 
 http::Response foresee_blob_removal(const store::Store& store, std::string_view text) {

@@ -9,9 +9,11 @@
 
 namespace shoal::admin {
 
-// `tag` "": the whole repository. Mirrored or hosted.
-void foresee_removal(store::Store& store, NodeView& node, const std::string& repository, const std::string& tag,
-                     PoolJobs::Answer answer);
+// `tag` "": the whole repository.
+void foresee_hosted_removal(store::Store& store, NodeView& node, const std::string& repository, const std::string& tag,
+                            PoolJobs::Answer answer);
+[[nodiscard]] http::Response foresee_mirrored_removal(const store::Store& store, const std::string& repository,
+                                                      const std::string& tag);
 [[nodiscard]] http::Response foresee_blob_removal(const store::Store& store, std::string_view digest);
 
 }  // namespace shoal::admin

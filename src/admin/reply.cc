@@ -38,6 +38,10 @@ http::Response error_reply(const base::Error& error) {
   }
 }
 
+http::Response if_read(const store::ReadWatch& reads, http::Response reply) {
+  return reads.failed() ? error_reply(store::unreadable_index()) : std::move(reply);
+}
+
 std::optional<base::Error> refuse_read_only(const store::Store& store, std::string_view operation,
                                             std::string_view subject) {
   const auto usage = store.usage();

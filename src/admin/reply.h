@@ -18,6 +18,9 @@ namespace shoal::admin {
 [[nodiscard]] http::Response error_reply(int status, std::string_view code, std::string_view message);
 [[nodiscard]] http::Response error_reply(const base::Error& error);  // status by its kind
 
+// The reply, unless it may be wrong, because the index could not be read.
+[[nodiscard]] http::Response if_read(const store::ReadWatch& reads, http::Response reply);
+
 // What a change would be answered by a store that is read-only; nullopt: it can write.
 [[nodiscard]] std::optional<base::Error> refuse_read_only(const store::Store& store, std::string_view operation,
                                                           std::string_view subject = {});

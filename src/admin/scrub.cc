@@ -58,6 +58,8 @@ http::Response scrub(const store::Store& store, NodeView& node, const ScrubReque
                             {"background_seconds", seconds_at(usage.blob_bytes, background)}});
   }
   const auto report = node.scrub(request.bytes, request.from);
+  // What it found before is told first: the next step comes to the same place.
+  if (report.unreadable && report.blobs == 0 && report.bytes == 0) return error_reply(store::unreadable_index());
   return json_reply(200, {{"blobs", report.blobs},
                           {"bytes", report.bytes},
                           {"damaged", report.damaged},

@@ -38,6 +38,7 @@ class Node final : public admin::NodeView {
   admin::ReloadReport reload_now();
   void save_health();  // what is new of the upstreams' health, to the index
   void collect_garbage_if_due();
+  void keep_store_up() { (void)store_->usage(); }  // it has no timer: questions drive its upkeep
   void scrub_if_due() { scrubbing_->tick(); }
   void measure_quotas_if_due() { quotas_->tick(); }
   void warn_of_expiry() { certificate_.warn_if_due(clock_.wall_now()); }

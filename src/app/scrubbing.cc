@@ -23,11 +23,9 @@ struct Scrubbing::State : std::enable_shared_from_this<State> {
   void step() {
     const std::lock_guard lock(mutex);  // held over the step: stop() waits for it, nobody else does
     if (stopped) return;
-    const auto failed_before = store.failed_reads();
     const auto report = scrub(std::min(budget, kStep));
-    const bool readable = store.failed_reads() == failed_before;  // else another time
     budget -= std::min(budget, std::max<std::uint64_t>(report.bytes, 1));
-    if (budget > 0 && !report.whole && readable) {
+    if (budget > 0 && !report.whole && !report.unreadable) {  // else another time
       post_step();
     } else {
       running.store(false);

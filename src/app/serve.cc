@@ -29,6 +29,7 @@ void run(Node& node, Wakeups& wakeups) {
   for (;;) {
     const int signal = wakeups.wait(std::chrono::steady_clock::now() + kChoresEvery);
     if (signal == 0) {
+      node.keep_store_up();
       node.save_health();
       node.collect_garbage_if_due();
       node.scrub_if_due();

@@ -46,16 +46,23 @@ std::unique_ptr<p2p::Shelf::Pending> MirrorShelf::open_blob(const std::string& r
 }
 
 base::Result<p2p::PeerManifest> MirrorShelf::find_manifest(const std::string& repository, const base::Digest& digest) {
+  const store::ReadWatch reads(store_);
   auto record = store_.find_manifest(digest);
-  if (!record) return base::Error(ErrorKind::not_found, digest.to_string() + " is not here");
+  if (!record) {
+    return reads.failed() ? store::unreadable_index()
+                          : base::Error(ErrorKind::not_found, digest.to_string() + " is not here");
+  }
   return p2p::PeerManifest{std::move(record->media_type), std::move(record->bytes),
                            mirror_.is_proven(repository, digest)};
 }
 
 base::Result<p2p::PeerTag> MirrorShelf::find_tag(const std::string& repository, const std::string& tag) {
+  const store::ReadWatch reads(store_);
   const auto record = store_.find_tag(repository, tag);
   // A hosted repository may be called like a mirrored one elsewhere: its tags say nothing about upstream.
-  if (!record || store_.hosted().is_hosted(repository)) {
+  const bool hosted = store_.hosted().is_hosted(repository);
+  if (reads.failed()) return store::unreadable_index();
+  if (!record || hosted) {
     return base::Error(ErrorKind::not_found, "that tag is not known here");
   }
   const auto now = clock_.wall_now();

@@ -39,6 +39,10 @@ struct DeskParts {
 [[nodiscard]] inline Refusal stopping() {
   return {Refusal::Kind::overloaded, "this mirror is stopping", std::chrono::seconds(1)};
 }
+// What is held of an answer is not known.
+[[nodiscard]] inline Refusal unreadable_index() {
+  return {Refusal::Kind::unavailable, store::unreadable_index().message(), std::chrono::seconds(60)};
+}
 // Upstream's 404 holds for a while; not longer than `ttl` from now, though the clock may have been set back since.
 [[nodiscard]] inline bool still_absent(const std::optional<base::WallTime>& until, std::chrono::seconds ttl,
                                        base::WallTime now) {

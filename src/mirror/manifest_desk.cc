@@ -258,16 +258,15 @@ void ManifestDesk::landed(const std::string& key, ManifestFetch::Answer answer) 
 ManifestAnswer ManifestDesk::keep_remembered(Flight& flight, const ManifestFetch::Remembered& tag) {
   const auto& canonical = flight.source.canonical;
   const auto now = parts_.clock.wall_now();
-  if (tag.manifest) {
+  if (!tag.held) {
     flight.digest = tag.digest;  // keep() is to remember the manifest, and no tag as of now
-    keep(flight, {tag.digest, tag.manifest->media_type, tag.manifest->bytes, {}});
+    keep(flight, {tag.digest, tag.manifest.media_type, tag.manifest.bytes, {}});
     flight.digest.reset();
   }
   parts_.index.commit(
       {store::PutTag{canonical, flight.reference, {tag.digest, now - tag.fetched_ago, now - tag.checked_ago}},
        store::PutLink{canonical, tag.digest, {std::nullopt, true}}});
-  auto answer = answer_from(parts_.index, tag.digest)
-                    .value_or(ManifestAnswer{tag.digest, {}, std::make_shared<const std::string>(), {}, {}});
+  ManifestAnswer answer{tag.digest, tag.manifest.media_type, tag.manifest.bytes, {}, {}};
   answer.provenance.kind = Provenance::Kind::stale;
   answer.provenance.age = tag.checked_ago;
   answer.provenance.detail = "as a neighbour remembers it: " + tag.why;

@@ -99,8 +99,12 @@ void ManifestFetch::failed(upstream::Failure failure) {
 }
 
 void ManifestFetch::remembered(const p2p::PeerTag& tag, std::string why) {
-  Remembered answer{tag.digest, std::nullopt, tag.fetched_ago, tag.checked_ago, std::move(why)};
-  if (parts_.index.find_manifest(tag.digest)) return std::exchange(done_, nullptr)(std::move(answer));
+  Remembered answer{tag.digest, {}, false, tag.fetched_ago, tag.checked_ago, std::move(why)};
+  if (auto held = parts_.index.find_manifest(tag.digest)) {
+    answer.manifest = {std::move(held->media_type), std::move(held->bytes), /*proven=*/true};
+    answer.held = true;
+    return std::exchange(done_, nullptr)(std::move(answer));
+  }
   site_ = std::make_unique<SiteManifest>(
       *parts_.site, parts_.loop, tag.digest, source_.canonical, SiteManifest::Need::bytes_and_proof,
       [this, answer = std::move(answer)](std::optional<p2p::PeerManifest> manifest) mutable {
@@ -109,7 +113,7 @@ void ManifestFetch::remembered(const p2p::PeerTag& tag, std::string why) {
               done_, nullptr)(upstream::Failure{upstream::Failure::Kind::unavailable, 0, {}, std::move(answer.why)});
         }
         origin_ = "neighbour " + site_->peer();
-        answer.manifest = std::move(manifest);
+        answer.manifest = std::move(*manifest);
         std::exchange(done_, nullptr)(std::move(answer));
       });
   site_->start();

@@ -22,7 +22,8 @@ class ManifestFetch {
   };
   struct Remembered {  // upstream fails, and so a neighbour remembers the tag
     base::Digest digest;
-    std::optional<p2p::PeerManifest> manifest;  // nullopt: we hold it
+    p2p::PeerManifest manifest;
+    bool held = false;  // in our index
     std::chrono::seconds fetched_ago{0};
     std::chrono::seconds checked_ago{0};
     std::string why;  // how upstream failed

@@ -172,6 +172,7 @@ void PageDesk::answer_failure(Flight& flight, const upstream::Failure& failure) 
 }
 
 std::optional<TagPage> PageDesk::held_tags(const Flight& flight) const {
+  const store::ReadWatch reads(parts_.index.store());
   if (!holds_tags(flight)) return std::nullopt;  // whatever the page: upstream's silence is not an empty list
   std::size_t limit = 1000;
   if (const auto n = registry::query_value(flight.query, "n")) {
@@ -181,6 +182,7 @@ std::optional<TagPage> PageDesk::held_tags(const Flight& flight) const {
   }
   const auto last = registry::query_value(flight.query, "last").value_or("");
   const auto held = parts_.index.store().list_tags(flight.source.canonical, last, limit + 1);
+  if (reads.failed()) return std::nullopt;  // perhaps not all
   registry::TagList list{flight.source.repository, {}};
   for (const auto& [tag, record] : held) {
     if (list.tags.size() < limit) list.tags.push_back(tag);

@@ -85,6 +85,7 @@ std::vector<std::string> TaggedReferrers::tags_of(const base::Digest& subject) {
 void TaggedReferrers::start() {
   const auto tags = tags_of(subject_);
   left_ = tags.size() + 1;
+  const store::ReadWatch reads(parts_.index.store());
   for (std::size_t i = 0; i < tags.size(); ++i) {
     if (outage_ && !parts_.index.find_tag(target_.canonical(), tags[i])) {
       --left_;
@@ -92,6 +93,7 @@ void TaggedReferrers::start() {
       ask(tags[i], /*is_list=*/i == 0);
     }
   }
+  if (reads.failed()) refusal_ = unreadable_index();
   if (--left_ == 0) put_together();
 }
 

@@ -25,9 +25,9 @@ void ContentRemove::start() {
 
 void ContentRemove::remove_tag(const std::string& tag) {
   if (!fixing_rule(*caller_.hosted, repository_, tag).empty()) {  // nor one that comes this moment
-    const auto failed_before = parts_.store->failed_reads();
+    const store::ReadWatch reads(*parts_.store);
     if (parts_.store->find_tag(repository_, tag)) return refuse_fixed(tag);
-    if (parts_.store->failed_reads() != failed_before) return refuse_store_error(store::unreadable_index());
+    if (reads.failed()) return refuse_store_error(store::unreadable_index());
     return refuse_unknown();
   }
   std::vector<obs::Event> events;

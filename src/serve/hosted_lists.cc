@@ -145,9 +145,9 @@ void HostedTags::start() {
 }
 
 bool HostedTags::known(const NameSlice& names) {
-  const auto failed_before = parts_.store->failed_reads();
+  const store::ReadWatch reads(*parts_.store);
   if (!names.names.empty() || parts_.store->hosted().is_hosted(repository_)) return true;
-  if (parts_.store->failed_reads() != failed_before) {
+  if (reads.failed()) {
     refuse_unread(store::unreadable_index());
     return false;
   }

@@ -16,9 +16,9 @@ constexpr std::chrono::seconds kRetryAfter{60};
 class Search {
  public:
   Search(const DistributionHandler::Parts& parts, const std::string& repository)
-      : store_(*parts.store), repository_(repository), failed_before_(store_.failed_reads()) {}
+      : reads_(*parts.store), repository_(repository) {}
   [[nodiscard]] std::optional<Refusal> failed() const {
-    if (store_.failed_reads() == failed_before_) return std::nullopt;
+    if (!reads_.failed()) return std::nullopt;
     return Refusal{Refusal::Kind::unavailable, "the index cannot be read", kRetryAfter};
   }
   [[nodiscard]] Refusal not_here(std::string_view what, std::string_view name) const {
@@ -27,9 +27,8 @@ class Search {
   }
 
  private:
-  const store::Store& store_;
+  const store::ReadWatch reads_;
   const std::string& repository_;
-  const std::uint64_t failed_before_;
 };
 
 // A client may ask as often as it likes: one line a second at most.

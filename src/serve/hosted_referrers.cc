@@ -58,14 +58,14 @@ std::vector<store::Referrer> next_slice(store::Hosted& hosted, const std::string
 base::Result<ListPage> hosted_referrers_page(store::Store& store, const std::string& repository,
                                              const base::Digest& subject, std::optional<base::Digest> last,
                                              const std::optional<std::string>& artifact_type) {
-  const auto failed_before = store.failed_reads();
+  const store::ReadWatch reads(store);
   const auto added = under_fallback_tag(store, repository, subject);
   ListPage page;
   std::vector<std::string> taken;
   std::size_t bytes = 0;
   for (;;) {
     auto slice = next_slice(store.hosted(), repository, subject, last, added);
-    if (store.failed_reads() != failed_before) return store::unreadable_index();
+    if (reads.failed()) return store::unreadable_index();
     if (slice.empty()) break;
     for (auto& referrer : slice) {
       const bool wanted = !artifact_type || registry::descriptor_artifact_type(referrer.descriptor) == *artifact_type;

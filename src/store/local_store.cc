@@ -200,8 +200,12 @@ ScrubReport LocalStore::scrub(std::uint64_t max_bytes) {
 }
 
 base::Result<BlobRecord> LocalStore::find_removable(const base::Digest& digest) const {
+  const ReadWatch reads(*this);
   auto record = find_blob(digest);
-  if (!record) return base::Error(base::ErrorKind::not_found, "no such blob").at("remove", digest.to_string());
+  if (!record) {
+    auto why = reads.failed() ? unreadable_index() : base::Error(base::ErrorKind::not_found, "no such blob");
+    return why.at("remove", digest.to_string());
+  }
   if (is_kept(*record)) {
     return base::Error(base::ErrorKind::busy, record->pinned ? "it is pinned" : "a hosted repository shows it")
         .at("remove", digest.to_string());

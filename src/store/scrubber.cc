@@ -77,9 +77,8 @@ ScrubReport Scrubber::step(std::uint64_t max_bytes) {
   retry_removals();
   auto budget = std::max<std::uint64_t>(max_bytes, 1);
   for (;;) {
-    bool readable = true;
-    if (looking_ == nullptr && !next_blob(report, readable)) {
-      if (!readable) return report;
+    if (looking_ == nullptr && !next_blob(report)) {
+      if (report.unreadable) return report;
       last_.reset();
       report.whole = true;
       return report;
@@ -101,14 +100,14 @@ void Scrubber::restart() {
   last_.reset();
 }
 
-bool Scrubber::next_blob(ScrubReport& report, bool& readable) {
+bool Scrubber::next_blob(ScrubReport& report) {
   std::vector<std::pair<base::Digest, BlobRecord>> found;
   {
     const auto txn = core_.index->read();
     found = IndexView(txn).blobs(last_, 1);
-    readable = txn.ok();
+    report.unreadable = !txn.ok();
   }
-  if (found.empty() || !readable) return false;
+  if (found.empty() || report.unreadable) return false;
   const auto& [digest, record] = found.front();
   last_ = digest;
   auto lease = core_.guard->lease(digest);

@@ -31,7 +31,7 @@ class Scrubber {
     std::uint64_t inode;  // of the damaged file; 0: there was none
   };
   bool quarantine(const Condemned& blob);
-  bool next_blob(ScrubReport& report, bool& readable);       // false: that was the last, or the index is not `readable`
+  bool next_blob(ScrubReport& report);                       // false: that was the last, or the index is unreadable
   bool read_on(ScrubReport& report, std::uint64_t& budget);  // false: the budget is used up
   void judge(ScrubReport& report);
   void condemn(const Condemned& blob, std::string_view why, ScrubReport& report);

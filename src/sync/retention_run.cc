@@ -129,7 +129,8 @@ void RetentionRun::remove_some() {
         [watch = life_.watch(), this, tag = going.first](base::Result<void> result) {
           if (watch.gone() || !done_) return;
           --removing_;
-          if (result && !store_.find_tag(repository_, tag)) tell_removed(tag);
+          const store::ReadWatch reads(store_);
+          if (result && !store_.find_tag(repository_, tag) && !reads.failed()) tell_removed(tag);
           if (!result && result.error().kind() != base::ErrorKind::not_found) {  // not found: somebody was faster
             return finish(result.error());
           }

@@ -54,6 +54,20 @@ class HostedRig : public StoreRig {
   base::Result<void> finish(store::Upload& upload, const base::Digest& digest) {
     return wait<void>([&](auto done) { upload.finish(digest, std::move(done)); });
   }
+  // At once; the answers in the order of `uploads`, each of which has the digest at its place.
+  std::vector<base::Result<void>> finish_all(const std::vector<std::unique_ptr<store::Upload>>& uploads,
+                                             const std::vector<base::Digest>& digests) {
+    std::vector<std::optional<base::Result<void>>> answers(uploads.size());
+    for (std::size_t i = 0; i < uploads.size(); ++i) {
+      uploads[i]->finish(digests.at(i), [&answers, i](base::Result<void> result) { answers[i] = std::move(result); });
+    }
+    std::vector<base::Result<void>> results;
+    for (const auto& answer : answers) {
+      EXPECT_TRUE(loop.run_until([&answer] { return answer.has_value(); }));
+      results.push_back(answer.value_or(base::Error(base::ErrorKind::timeout, "no answer")));
+    }
+    return results;
+  }
   base::Result<void> cancel(store::Upload& upload) {
     return wait<void>([&](auto done) { upload.cancel(std::move(done)); });
   }

@@ -114,6 +114,7 @@ bool MemoryHosted::is_hosted(std::string_view repository) const {
 
 std::vector<std::string> MemoryHosted::list_hosted(std::string_view last, std::size_t limit) const {
   std::vector<std::string> out;
+  if (store_.fails_read()) return out;
   for (auto it = hosted_.upper_bound(last); it != hosted_.end() && out.size() < limit; ++it) out.push_back(*it);
   return out;
 }

@@ -260,7 +260,7 @@ void MemoryStore::report_unreadable(const base::Digest& digest, const base::File
 
 base::Result<store::OpenBlob> MemoryStore::open_blob(const base::Digest& digest) {
   const std::lock_guard lock(mutex_);
-  const auto it = blobs_.find(digest);
+  const auto it = fails_read_now() ? blobs_.end() : blobs_.find(digest);
   if (it == blobs_.end()) return Error(ErrorKind::not_found, "no such blob");
   if (refuse_blobs_) return *refuse_blobs_;
   if (it->second.damaged) return Error(ErrorKind::corrupt, "the file was touched");
@@ -309,6 +309,7 @@ std::optional<base::WallTime> MemoryStore::find_absent(std::string_view reposito
 
 std::optional<std::string> MemoryStore::find_state(std::string_view key) const {
   const std::lock_guard lock(mutex_);
+  if (fails_read_now()) return std::nullopt;
   const auto it = states_.find(std::string(key));
   return it == states_.end() ? std::nullopt : std::optional(it->second);
 }
@@ -316,6 +317,7 @@ std::optional<std::string> MemoryStore::find_state(std::string_view key) const {
 store::Store::States MemoryStore::list_states(std::string_view prefix, std::string_view last, std::size_t limit) const {
   const std::lock_guard lock(mutex_);
   States out;
+  if (fails_read_now()) return out;
   for (const auto& [key, value] : states_) {
     if (key.starts_with(prefix) && key > last && out.size() < limit) out.emplace_back(key, value);
   }
@@ -324,6 +326,7 @@ store::Store::States MemoryStore::list_states(std::string_view prefix, std::stri
 
 std::vector<std::string> MemoryStore::list_repositories(std::string_view last, std::size_t limit) const {
   const std::lock_guard lock(mutex_);
+  if (fails_read_now()) return {};
   std::set<std::string> names;
   for (const auto& [key, record] : links_) names.insert(key.first);
   for (const auto& [key, record] : tags_) names.insert(key.first);
@@ -339,6 +342,7 @@ std::vector<std::pair<std::string, store::TagRecord>> MemoryStore::list_tags(std
                                                                              std::size_t limit) const {
   const std::lock_guard lock(mutex_);
   std::vector<std::pair<std::string, store::TagRecord>> out;
+  if (fails_read_now()) return out;
   for (const auto& [key, record] : tags_) {
     if (key.first == repository && key.second > last && out.size() < limit) out.emplace_back(key.second, record);
   }

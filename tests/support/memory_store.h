@@ -42,7 +42,7 @@ class MemoryStore final : public store::Store {
   void put_blob(const base::Digest& digest, std::string bytes);
   void damage_blob(const base::Digest& digest, std::string bytes);
   void remove_manifest(const base::Digest& digest);
-  void fail_reads_after(std::optional<std::size_t> reads);  // of blobs, manifests, tags, links and referrers
+  void fail_reads_after(std::optional<std::size_t> reads);  // of all that find, list or tell
 
   // --- what happened ---
   [[nodiscard]] bool has_blob(const base::Digest& digest) const;  // and its bytes are the digest's

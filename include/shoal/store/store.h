@@ -142,6 +142,7 @@ struct ScrubReport {
   std::uint64_t renewed = 0;         // sound, but another file than the one recorded
   std::vector<std::string> names{};  // digests of the damaged, at most 100
   bool whole = false;                // that was the end of a pass; the next step begins another
+  bool unreadable = false;           // the index: the step ended where nobody knows what comes next
 };
 
 // What RemoveRepository would do to a mirrored repository. What another one shows, is pinned or in use stays.
@@ -160,7 +161,7 @@ struct RemovalForecast {
 
 enum class Admission { keep, pass_through };
 
-// What is answered where nobody knows what the store holds. See Store::failed_reads().
+// What is answered where nobody knows what the store holds. See ReadWatch.
 [[nodiscard]] inline base::Error unreadable_index() { return {base::ErrorKind::gone, "the index cannot be read"}; }
 
 class Store {
@@ -199,13 +200,11 @@ class Store {
   [[nodiscard]] virtual std::vector<base::Digest> list_manifests(const std::optional<base::Digest>& last,
                                                                  std::size_t limit) const = 0;
   [[nodiscard]] virtual Usage usage() const = 0;
-  // Reads that failed, since the start. What the reads above did not find between two equal values is not there; else
-  // the index could not be read, and nothing is known. Cheap.
+  // Reads that failed, since the start: see ReadWatch. Cheap.
   [[nodiscard]] virtual std::uint64_t failed_reads() const { return 0; }
 
   // --- writes ---
-  // `done` (may be empty) is posted to `on` when the writes are durable, or with the error that made the store
-  // read-only.
+  // `done` (may be empty) is posted to `on` when the writes are durable, or with the error; all are written or none.
   virtual void commit(std::vector<Write> writes, base::Executor& on,
                       base::UniqueFunction<void(base::Result<void>)> done) = 0;
   virtual void touch_blob(const base::Digest& digest) = 0;      // last use and uses; cheap, batched
@@ -237,6 +236,18 @@ class Store {
   [[nodiscard]] virtual base::Result<RemovalForecast> foresee_removal(std::string_view repository) const = 0;
   // max_size, min_free and the watermarks, from now on; evicts if they ask for it. Any thread; does not wait.
   virtual void set_limits(const StoreOptions& options) { (void)options; }
+};
+
+// What the store's reads have not found since this was made is not there, unless one of them failed: then the index
+// could not be read, and nothing is known. A failure of somebody else's read counts, too.
+class ReadWatch {
+ public:
+  explicit ReadWatch(const Store& store) : store_(store), before_(store.failed_reads()) {}
+  [[nodiscard]] bool failed() const { return store_.failed_reads() != before_; }
+
+ private:
+  const Store& store_;
+  const std::uint64_t before_;
 };
 
 }  // namespace shoal::store

@@ -435,6 +435,26 @@ TEST(Pages, HeldTagsAreToldPageByPageWhenUpstreamFails) {
   EXPECT_EQ(second->value().next, "");
 }
 
+TEST(Pages, HeldTagsThatCannotBeReadAreNoShortList) {
+  MirrorWorld world;
+  (void)world.upstream.put_manifest("library/app", "a", image(1));
+  (void)got(world, registry::Tag("a"));
+  world.upstream.fail_everything(failure(Kind::denied, 401));
+  std::size_t reads = 0;
+  for (;; ++reads) {
+    world.store.fail_reads_after(reads);
+    const auto failed = world.store.failed_reads();
+    auto asked = world.tags(kApp, "");
+    world.run();
+    if (world.store.failed_reads() == failed) {
+      EXPECT_TRUE(asked->ok());
+      break;
+    }
+    EXPECT_NE(asked->refusal(), nullptr) << reads;
+  }
+  EXPECT_GE(reads, 2U) << "whether there are any, and which";
+}
+
 TEST(Pages, SilentUpstreamGetsHeldTagsSoonAndARefusalWithoutAny) {
   MirrorWorld world;
   (void)world.upstream.put_manifest("library/app", "a", image(1));

@@ -207,6 +207,29 @@ TEST(TaggedReferrers, HeldOnesAreToldAsStaleInAnOutage) {
   }
 }
 
+TEST(TaggedReferrers, ATagThatCannotBeLookedUpInAnOutageMayBeASignature) {
+  World world;
+  world.edit([](auto& options) { options.tags.stale_if_error = std::chrono::hours(1); });
+  world.put_list({"one"});
+  world.put_cosign(".sig");
+  EXPECT_EQ(listed(world.got()).size(), 2U);
+  world.upstream.fail_everything(failure(Kind::denied));
+  world.advance(std::chrono::minutes(10));
+  std::size_t reads = 0;
+  for (;; ++reads) {
+    world.store.fail_reads_after(reads);
+    const auto failed = world.store.failed_reads();
+    auto asked = world.ask();
+    world.advance(std::chrono::seconds(30));
+    if (world.store.failed_reads() == failed) break;
+    ASSERT_NE(asked->refusal(), nullptr) << reads;
+    EXPECT_EQ(asked->refusal()->kind, mirror::Refusal::Kind::unavailable);
+  }
+  EXPECT_GE(reads, 4U) << "as many as tags";
+  world.store.fail_reads_after(std::nullopt);
+  EXPECT_EQ(listed(world.got()).size(), 2U);
+}
+
 TEST(TaggedReferrers, SilentUpstreamGetsTheHeldOnesSoon) {
   World world;
   world.put_cosign(".sig");

@@ -237,25 +237,19 @@ TEST_F(WriteTrialTest, UploadThatWaitsForItsPublicationIsNotTakenEither) {
 // The kernel tells one sync of what another file lost.
 TEST_F(WriteTrialTest, FailureDuringThePublicationTakesItBack) {
   std::vector<std::unique_ptr<Upload>> uploads;
+  std::vector<base::Digest> digests;
   for (int i = 0; i < 6; ++i) {
     uploads.push_back(rig.begin_upload("own/app"));
     ASSERT_TRUE(rig.add(*uploads.back(), std::to_string(i)).ok());
+    digests.push_back(base::digest_of(std::to_string(i)));
   }
   files->during_sync = [this] {
     core->health.turn_read_only(some_failure());
     ASSERT_TRUE(core->health.write_again(core->health.epoch()));
     files->during_sync = nullptr;
   };
-  std::vector<std::optional<base::Result<void>>> answers(uploads.size());
-  for (std::size_t i = 0; i < uploads.size(); ++i) {
-    uploads[i]->finish(base::digest_of(std::to_string(i)),
-                       [&answers, i](base::Result<void> result) { answers[i] = std::move(result); });
-  }
-  for (std::size_t i = 0; i < uploads.size(); ++i) {
-    ASSERT_TRUE(rig.loop.run_until([&] { return answers[i].has_value(); }));
-    EXPECT_FALSE(answers[i]->ok());
-    EXPECT_FALSE(std::filesystem::exists(rig.blob_path(base::digest_of(std::to_string(i)))));
-  }
+  for (const auto& result : rig.finish_all(uploads, digests)) EXPECT_FALSE(result.ok());
+  for (const auto& each : digests) EXPECT_FALSE(std::filesystem::exists(rig.blob_path(each)));
   EXPECT_EQ(rig.store->usage().blob_bytes, 0U);
   EXPECT_EQ(rig.store->usage().fill_bytes, 0U);
 }
