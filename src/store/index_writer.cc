@@ -11,8 +11,13 @@ constexpr std::size_t kMaxGroupBytes = 8ULL << 20;
 constexpr std::size_t kMaxQueuedJobs = 100'000;
 constexpr std::size_t kMaxQueuedBytes = 128ULL << 20;
 constexpr auto kTouchInterval = std::chrono::seconds(4);
+constexpr auto kTellEvery = std::chrono::minutes(1);
 constexpr int kTrimRounds = 64;      // when the map is full
 constexpr int kTrimRoundsAhead = 4;  // with each commit above the limit
+
+bool is_full(const base::Result<void>& result) {
+  return !result.ok() && result.error().kind() == base::ErrorKind::full;
+}
 
 }  // namespace
 
@@ -128,37 +133,48 @@ void IndexWriter::commit_group(std::vector<Job> group, bool with_touches) {
     group.erase(first, group.end());
     if (group.empty()) return;
   }
-  auto result = commit_once(group, touches);
-  if (trial && !result.ok() && index_.write().failed()) {  // LMDB has given up
-    result = index_.reopen();
-    if (result.ok()) result = commit_once(group, touches);
+  auto outcome = commit_once(group, touches);
+  if (trial && !outcome.result.ok() && index_.write().failed()) {  // LMDB has given up
+    outcome = {index_.reopen()};
+    if (outcome.result.ok()) outcome = commit_once(group, touches);
   }
-  if (!result.ok() && result.error().kind() == base::ErrorKind::full) {
+  if (is_full(outcome.result)) {
     make_room();
-    result = commit_once(group, touches);
-    if (!result.ok() && result.error().kind() == base::ErrorKind::full && group.size() > 1) {
-      // One large job must not fail its neighbours.
-      for (auto& job : group) {
-        std::vector<Job> alone;
-        alone.push_back(std::move(job));
-        commit_group(std::move(alone), false);
-      }
-      return;
+    outcome = commit_once(group, touches);
+  }
+  // One job that is too large, or looks at a damaged page, must not fail its neighbours.
+  if ((is_full(outcome.result) && group.size() > 1) || (outcome.met_damage && group.size() + touches.size() > 1)) {
+    for (auto& job : group) {
+      std::vector<Job> alone;
+      alone.push_back(std::move(job));
+      commit_group(std::move(alone), false);
     }
+    return;
   }
-  // Busy: a trial that could not open the index anew beside its readers.
-  if (!result.ok() && result.error().kind() != base::ErrorKind::full &&
-      result.error().kind() != base::ErrorKind::busy) {
-    health_.turn_read_only(result.error());
-  }
+  if (!outcome.result.ok() && !others_may_succeed(outcome)) health_.turn_read_only(outcome.result.error());
   for (auto& job : group) {
-    if (job.finished) job.finished(result);
+    if (job.finished) job.finished(outcome.result);
   }
 }
 
-base::Result<void> IndexWriter::commit_once(std::vector<Job>& group, const TouchMap& touches) {
+bool IndexWriter::others_may_succeed(const Outcome& failed) {
+  const auto kind = failed.result.error().kind();
+  // Busy: a trial that could not open the index anew beside its readers.
+  if (kind == base::ErrorKind::full || kind == base::ErrorKind::busy) return true;
+  std::vector<Job> none;
+  if (!failed.met_damage || !commit_once(none, {}).result.ok()) return false;
+  health_.write_failed(failed.result.error());
+  if (const auto now = clock_.steady_now(); told_damage_ == base::SteadyTime{} || now - told_damage_ >= kTellEvery) {
+    told_damage_ = now;
+    obs::error(obs::Category::store,
+               "a page of the index is damaged: a write that needs it was refused, others are taken");
+  }
+  return true;
+}
+
+IndexWriter::Outcome IndexWriter::commit_once(std::vector<Job>& group, const TouchMap& touches) {
   auto txn = index_.write();
-  if (txn.failed()) return txn.commit();
+  if (txn.failed()) return {txn.commit()};
   IndexEdit edit(txn, clock_.wall_now());
   for (auto& job : group) job.apply(edit);
   edit.touch(touches);
@@ -168,14 +184,15 @@ base::Result<void> IndexWriter::commit_once(std::vector<Job>& group, const Touch
   edit.save_totals();
   const auto used = txn.used_bytes();
   if (!txn.failed()) {
-    if (auto allowed = files_.before_index_commit(); !allowed.ok()) return allowed.error().at("commit index");
+    if (auto allowed = files_.before_index_commit(); !allowed.ok()) return {allowed.error().at("commit index")};
   }
+  const bool met_damage = txn.met_damage();
   auto result = txn.commit();
   if (result.ok()) {
     stats_.take(edit.totals(), used);
     ++stats_.transactions;
   }
-  return result;
+  return {std::move(result), met_damage};
 }
 
 // The map is full although commits trim ahead: drop in transactions of their own, small first, because freeing pages

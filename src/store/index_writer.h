@@ -46,8 +46,13 @@ class IndexWriter {
  private:
   [[nodiscard]] base::Result<void> submit_and_wait(Job job);
   void run();
+  struct Outcome {
+    base::Result<void> result;
+    bool met_damage = false;  // see WriteTxn
+  };
   void commit_group(std::vector<Job> group, bool with_touches);
-  [[nodiscard]] base::Result<void> commit_once(std::vector<Job>& group, const TouchMap& touches);
+  [[nodiscard]] Outcome commit_once(std::vector<Job>& group, const TouchMap& touches);
+  [[nodiscard]] bool others_may_succeed(const Outcome& failed);
   void make_room();
 
   LmdbIndex& index_;
@@ -57,6 +62,7 @@ class IndexWriter {
   Health& health_;
   IndexStats& stats_;
   IndexTrimmer trimmer_;
+  base::SteadyTime told_damage_{};
 
   std::mutex mutex_;
   std::condition_variable work_;

@@ -123,9 +123,20 @@ bool WriteTxn::erase(Table table, std::string_view key) {
   return code == 0;
 }
 
+// Not of a commit that found damage itself: no other would do better.
+bool WriteTxn::met_damage() const {
+  return txn_ != nullptr && (read_failed_first() || error_ == MDB_CORRUPTED || error_ == MDB_PAGE_NOTFOUND);
+}
+
+// Each error spoils the transaction for what follows: reads fail after a write did, and writes with MDB_BAD_TXN after a
+// read.
+bool WriteTxn::read_failed_first() const { return failed_ && (error_ == 0 || error_ == MDB_BAD_TXN); }
+
 base::Result<void> WriteTxn::commit() {
+  if (read_failed_first()) {
+    return base::Error(base::ErrorKind::gone, "what it has to look at cannot be read").at("write index");
+  }
   if (error_ != 0) return to_error(error_, "write index");
-  if (failed_) return base::Error(base::ErrorKind::gone, "what it has to look at cannot be read").at("write index");
   error_ = mdb_txn_commit(std::exchange(txn_, nullptr));  // frees it in any case
   if (error_ != 0) return to_error(error_, "commit index");
   return {};

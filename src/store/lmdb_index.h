@@ -96,9 +96,12 @@ class WriteTxn final : public Txn {
   void put(Table table, std::string_view key, std::string_view value);
   bool erase(Table table, std::string_view key);  // false: was not there
   [[nodiscard]] bool failed() const { return error_ != 0; }
+  // A page that it had to look at is damaged. Nothing of it was written, and one that looks elsewhere may succeed.
+  [[nodiscard]] bool met_damage() const;
   [[nodiscard]] base::Result<void> commit();
 
  private:
+  [[nodiscard]] bool read_failed_first() const;
   int error_;
 };
 

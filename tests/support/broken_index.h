@@ -5,7 +5,10 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <string>
+#include <string_view>
 
 namespace shoal::test {
 
@@ -24,6 +27,23 @@ inline int break_index(const std::string& store) {
     (void)::close(unwritable);
   }
   return broken;
+}
+
+// Overwrites the kind of each page that holds `bytes`, which no other page may: LMDB calls it damaged when it comes by.
+// How many; none of them is in LMDB's memory for dirty pages, which only a running transaction has.
+inline int damage_pages(const std::string& store, std::string_view bytes) {
+  constexpr std::size_t kPage = 4096;
+  constexpr std::size_t kFlags = 10;  // MDB_page: number, padding, flags
+  const auto data = store + "/index/data.mdb";
+  std::ifstream in(data, std::ios::binary);
+  const std::string all{std::istreambuf_iterator<char>(in), {}};
+  const int fd = ::open(data.c_str(), O_WRONLY | O_CLOEXEC);
+  int damaged = 0;
+  for (std::size_t at = all.find(bytes); at != std::string::npos; at = all.find(bytes, (at / kPage + 1) * kPage)) {
+    if (::pwrite(fd, "\0\0", 2, static_cast<off_t>(at / kPage * kPage + kFlags)) == 2) ++damaged;
+  }
+  (void)::close(fd);
+  return damaged;
 }
 
 }  // namespace shoal::test

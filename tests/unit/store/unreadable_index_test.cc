@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <mutex>
 #include <thread>
 
 #include "local_store.h"
@@ -74,13 +75,9 @@ TEST_F(UnreadableIndex, SeveralPushesAtOnceDoNotEither) {
     ASSERT_TRUE(rig.add(*uploads.back(), bytes).ok());
   }
   lose_index();
-  std::vector<std::optional<base::Result<void>>> answers(uploads.size());
-  for (std::size_t i = 0; i < uploads.size(); ++i) {
-    uploads[i]->finish(digest, [&answers, i](base::Result<void> result) { answers[i] = std::move(result); });
-  }
-  for (const auto& answer : answers) {
-    ASSERT_TRUE(rig.loop.run_until([&answer] { return answer.has_value(); }));
-    EXPECT_EQ(answer->error().kind(), ErrorKind::gone);
+  for (const auto& result : rig.finish_all(uploads, std::vector(uploads.size(), digest))) {
+    ASSERT_FALSE(result.ok());
+    EXPECT_EQ(result.error().kind(), ErrorKind::gone);
   }
   expect_held();
 }
@@ -153,6 +150,70 @@ TEST_F(UnreadableIndex, EvictionWhoseCommitFailsIsCountedUntilItsRecordGoes) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   EXPECT_EQ(rig.store->usage().blob_bytes, held) << "as much as has a record";
+}
+
+// One page only: who needs it is refused, nobody else.
+class DamagedPage : public UnreadableIndex {
+ protected:
+  static constexpr int kKeys = 100;
+  static std::string key(int n) { return "key" + std::to_string(1000 + n); }
+  static std::string value(int n) { return "value" + std::to_string(1000 + n) + std::string(900, '.'); }
+  DamagedPage() {
+    std::vector<Write> writes;
+    for (int n = 0; n < kKeys; ++n) writes.emplace_back(PutState{key(n), value(n)});
+    EXPECT_TRUE(rig.commit(std::move(writes)).ok());
+    EXPECT_GE(test::damage_pages(rig.options.path, "value1050"), 1);
+  }
+  bool read_only() const { return rig.store->usage().read_only; }
+};
+
+TEST_F(DamagedPage, IsNoAbsence) {
+  const ReadWatch before(*rig.store);
+  EXPECT_EQ(rig.store->find_state(key(1)), value(1));
+  EXPECT_FALSE(rig.store->find_state("key1")) << "never there";
+  EXPECT_FALSE(before.failed());
+  EXPECT_FALSE(rig.store->find_state(key(50)));
+  EXPECT_TRUE(before.failed());
+}
+
+TEST_F(DamagedPage, WriteThatNeedsItIsRefusedAndTheStoreGoesOn) {
+  const auto errors = rig.store->usage().write_errors;
+  EXPECT_FALSE(rig.commit({PutState{key(50), "new"}}).ok());
+  EXPECT_FALSE(rig.commit({PutState{key(50), {}}}).ok());
+  EXPECT_FALSE(read_only());
+  EXPECT_EQ(rig.store->usage().write_errors - errors, 2U);
+  EXPECT_TRUE(rig.commit({PutState{key(1), "new"}}).ok());
+  EXPECT_TRUE(rig.push_blob("own/app", "pushed").ok());
+  EXPECT_EQ(rig.store->find_state(key(1)), "new");
+}
+
+TEST_F(DamagedPage, NeighboursInItsTransactionAreNotRefused) {
+  std::mutex gate;
+  std::vector<bool> taken(3);
+  std::vector<base::Digest> unshown;  // none: no repository goes
+  {
+    const std::lock_guard closed(gate);
+    core->writer->submit({[&gate](IndexEdit&) { const std::lock_guard wait(gate); }, {}});  // the others wait together
+    const int keys[] = {1, 50, 99};
+    for (std::size_t i = 0; i < taken.size(); ++i) {
+      core->writer->submit({[&, i](IndexEdit& edit) {
+                              edit.apply(PutState{key(keys[i]), "new"}, unshown);
+                            },
+                            [&taken, i](const base::Result<void>& result) { taken[i] = result.ok(); }});
+    }
+  }
+  EXPECT_TRUE(core->writer->submit_and_wait([](IndexEdit&) {}).ok());
+  EXPECT_EQ(taken, (std::vector<bool>{true, false, true}));
+  EXPECT_EQ(rig.store->find_state(key(1)), "new");
+  EXPECT_EQ(rig.store->find_state(key(99)), "new");
+  EXPECT_FALSE(read_only());
+}
+
+// Whatever is written then: each commit writes the totals.
+TEST_F(UnreadableIndex, DamagedPageThatEveryWriteNeedsTurnsTheStoreReadOnly) {
+  ASSERT_GE(test::damage_pages(rig.options.path, "totals"), 1);
+  EXPECT_FALSE(rig.commit({PutState{"k", "v"}}).ok());
+  EXPECT_TRUE(rig.store->usage().read_only);
 }
 
 }  // namespace
