@@ -189,12 +189,12 @@ TEST_F(DamagedPage, WriteThatNeedsItIsRefusedAndTheStoreGoesOn) {
 
 TEST_F(DamagedPage, NeighboursInItsTransactionAreNotRefused) {
   std::mutex gate;
+  const int keys[] = {1, 50, 99};
   std::vector<bool> taken(3);
   std::vector<base::Digest> unshown;  // none: no repository goes
   {
     const std::lock_guard closed(gate);
     core->writer->submit({[&gate](IndexEdit&) { const std::lock_guard wait(gate); }, {}});  // the others wait together
-    const int keys[] = {1, 50, 99};
     for (std::size_t i = 0; i < taken.size(); ++i) {
       core->writer->submit({[&, i](IndexEdit& edit) {
                               edit.apply(PutState{key(keys[i]), "new"}, unshown);
