@@ -93,7 +93,7 @@ void TaggedReferrers::start() {
       ask(tags[i], /*is_list=*/i == 0);
     }
   }
-  if (reads.failed()) refusal_ = unreadable_index();
+  if (outage_ && reads.failed()) refusal_ = unreadable_index();  // else upstream is asked
   if (--left_ == 0) put_together();
 }
 

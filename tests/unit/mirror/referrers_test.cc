@@ -230,6 +230,14 @@ TEST(TaggedReferrers, ATagThatCannotBeLookedUpInAnOutageMayBeASignature) {
   EXPECT_EQ(listed(world.got()).size(), 2U);
 }
 
+TEST(TaggedReferrers, UpstreamIsAskedWhenTheIndexCannotBeRead) {
+  World world;
+  world.put_list({"one"});
+  world.put_cosign(".sig");
+  world.store.fail_reads_after(0);
+  EXPECT_EQ(listed(world.got()).size(), 2U);
+}
+
 TEST(TaggedReferrers, SilentUpstreamGetsTheHeldOnesSoon) {
   World world;
   world.put_cosign(".sig");
