@@ -10,6 +10,7 @@
 #include "shoal/admin/admin.h"
 #include "shoal/net/event_loop.h"
 #include "support/fake_loop.h"
+#include "support/memory_store.h"
 #include "support/open_store.h"
 #include "support/recording_events.h"
 
@@ -108,6 +109,25 @@ class Handlers : public ::testing::Test {
     store_->hosted().put_manifest(std::move(push), disk_, [&done](base::Result<void> r) { done.set_value(r.ok()); });
     EXPECT_TRUE(result.get());
     return digest;
+  }
+
+  // The image docker.io/library/nginx:1, mirrored, and team/app:1, pushed, are the same.
+  void put_mirrored_and_hosted(test::MemoryStore& memory, const std::string& image) {
+    const auto digest = base::digest_of(image);
+    const auto bytes = std::make_shared<const std::string>(image);
+    memory.commit({store::PutManifest{"docker.io/library/nginx", digest, kImage, bytes, {}},
+                   store::PutTag{"docker.io/library/nginx", "1", {digest, {}, {}}}},
+                  pool_, nullptr);
+    memory.hosted().put_manifest({.repository = "team/app",
+                                  .digest = digest,
+                                  .media_type = kImage,
+                                  .bytes = bytes,
+                                  .tags = {"1"},
+                                  .needed = {},
+                                  .subject = {},
+                                  .descriptor = {},
+                                  .fixed_tags = {}},
+                                 pool_, nullptr);
   }
 
   // Runs pool and loop until the answer is there; the store's own threads may have a part in it.

@@ -1,6 +1,5 @@
 // Dry runs of removals: what would go and how much, with the refusals of the real thing, and nothing changed.
 #include "handlers_fixture.h"
-#include "support/memory_store.h"
 
 namespace shoal::admin {
 namespace {
@@ -114,22 +113,8 @@ TEST_F(DryRemoval, IsRefusedAsTheRemovalIs) {
 TEST_F(DryRemoval, OfAReadOnlyStoreIsRefusedAsTheRemovalIs) {
   test::MemoryStore memory(pool_, clock_);
   AdminHandler handler(Parts{loop_, pool_, memory, metrics_, node_}, std::vector<std::string>{});
-  const auto bytes = image("layer", 5);
-  const auto digest = base::digest_of(bytes);
-  const auto shared = std::make_shared<const std::string>(bytes);
-  memory.commit({store::PutManifest{"docker.io/library/nginx", digest, kImage, shared, {}},
-                 store::PutTag{"docker.io/library/nginx", "1", {digest, {}, {}}}},
-                pool_, nullptr);
-  memory.hosted().put_manifest({.repository = "team/app",
-                                .digest = digest,
-                                .media_type = kImage,
-                                .bytes = shared,
-                                .tags = {"1"},
-                                .needed = {},
-                                .subject = {},
-                                .descriptor = {},
-                                .fixed_tags = {}},
-                               pool_, nullptr);
+  const auto digest = base::digest_of(image("layer", 5));
+  put_mirrored_and_hosted(memory, image("layer", 5));
   memory.turn_read_only("sync: I/O error");
   const auto answer = [&](http::Method method, const std::string& what) {
     return ask(handler, method, "/api/v1/" + what);

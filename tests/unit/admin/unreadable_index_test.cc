@@ -1,6 +1,5 @@
 // What an operator is told while the index cannot be read: that, and never that what is held is unknown, or gone.
 #include "handlers_fixture.h"
-#include "support/memory_store.h"
 
 namespace shoal::admin {
 namespace {
@@ -9,20 +8,7 @@ class UnreadableIndex : public Handlers {
  protected:
   UnreadableIndex() : handler_of_memory_(Parts{loop_, pool_, memory_, metrics_, node_, &events_}, {}) {
     memory_.put_blob(layer_, "layer");
-    const auto bytes = std::make_shared<const std::string>(image_);
-    memory_.commit({store::PutManifest{"docker.io/library/nginx", digest_, kImage, bytes, {}},
-                    store::PutTag{"docker.io/library/nginx", "1", {digest_, {}, {}}}},
-                   pool_, nullptr);
-    memory_.hosted().put_manifest({.repository = "team/app",
-                                   .digest = digest_,
-                                   .media_type = kImage,
-                                   .bytes = bytes,
-                                   .tags = {"1"},
-                                   .needed = {},
-                                   .subject = {},
-                                   .descriptor = {},
-                                   .fixed_tags = {}},
-                                  pool_, nullptr);
+    put_mirrored_and_hosted(memory_, image_);
     pool_.run_all();
     (void)events_.take_texts();
   }
